@@ -150,8 +150,17 @@ def explain(
 @with_settings(app.command(), "store", "index_url")
 def preflight(
     config: Config,
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The directory of the project.")] = Path(),
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]…", help="The directory of the project, or its files to be published.", show_default=False
+        ),
+    ] = None,
     *,
+    sarif: Annotated[Path | None, typer.Option("--sarif", help="Write SARIF 2.1.0 to this file, too.")] = None,
+    patch: Annotated[
+        Path | None, typer.Option("--patch", help="Write the patches that rules know to this file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Before the upload: say whether a stranger will get the same bytes from your project, and what to change.
@@ -161,7 +170,7 @@ def preflight(
     """
     from rebuilder.cli.preflight import preflight
 
-    return preflight(config, path, as_json=as_json)
+    return preflight(config, paths or [Path()], as_json=as_json, sarif=sarif, patch=patch)
 
 
 with_settings(app.command(), "store")(replay)

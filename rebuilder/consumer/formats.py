@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -31,14 +32,16 @@ def sarif(outcome: Outcome) -> str:
         {"ruleId": "refused", "ruleIndex": names.index("refused"), "level": "error", "message": {"text": _safe(each)}}
         for each in outcome.refused
     ]
-    driver = {
-        "name": "rebuilder check",
-        "version": __version__,
-        "rules": [
-            {"id": rule.value, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
-            for rule, (level, text) in _RULES.items()
-        ],
-    }
+    rules = [
+        {"id": rule.value, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
+        for rule, (level, text) in _RULES.items()
+    ]
+    return sarif_of("rebuilder check", rules, results)
+
+
+def sarif_of(command: str, rules: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> str:
+    """The SARIF document with what one command found."""
+    driver = {"name": command, "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "utf16CodeUnits"}
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -46,24 +49,26 @@ def sarif(outcome: Outcome) -> str:
 def _result(answer: Answer) -> dict[str, Any]:
     where = _LINE.fullmatch(answer.dependency.place)
     file = where["file"] if where else answer.dependency.place.partition(", ")[0]
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
-    if where:
-        place["region"] = {"startLine": int(where["line"])}
+    place = sarif_place(file, int(where["line"]) if where else None)
     return {
         "ruleId": answer.standing.value,
         "ruleIndex": [*_RULES].index(answer.standing),
         "level": _RULES[answer.standing][0],
         "message": {"text": _safe(f"{answer.dependency.label}: {answer.sentence}")},
-        "locations": [{"physicalLocation": place}],
+        "locations": [place],
         "partialFingerprints": {"dependency/v1": f"{answer.dependency.label} {answer.sha256 or '-'}"},
         "properties": answer.document(),
     }
 
 
-def _uri(file: str) -> str:
+def sarif_place(file: str, line: int | None) -> dict[str, Any]:
+    """A location: a line of a file, or all of it."""
     from urllib.parse import quote
 
-    return quote(file, safe="/")
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(file, safe="/")}}
+    if line is not None:
+        place["region"] = {"startLine": line}
+    return {"physicalLocation": place}
 
 
 def junit(outcome: Outcome) -> str:

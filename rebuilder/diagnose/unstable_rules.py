@@ -125,27 +125,18 @@ def _changed(
     )
 
 
-ARCHIVE_CAUSES = {Factor.TIME: Cause.ARCHIVE_TIMES, Factor.UMASK: Cause.MODES_UMASK}
-"""What a factor's effect means where only what an archive says about its members changes; else it is their order."""
-
-
-def shown_alone(variation: Variation) -> Iterator[tuple[VariationRow, Claim]]:
-    """What a table shows without any published file: each factor that changes the result by itself.
+def shown_alone(variation: Variation) -> Iterator[Claim]:
+    """What a table shows without any published file: each factor that changes the content by itself.
 
     The build as it is stands as ``rebuilt``, the one with the factor changed as ``published``.
     """
     for row in variation.rows:
-        if row.effect not in {Effect.FLIPS, Effect.STEADIES}:
+        if row.effect not in {Effect.FLIPS, Effect.STEADIES} or row.level is not Level.DIFFERENT:
             continue
         evidence = [EvidenceLine(member=each.member, published=each.after, rebuilt=each.before) for each in row.lines]
         told = {each.member for each in row.lines}
         evidence += [EvidenceLine(member=each) for each in row.members if each not in told]
-        found = _changed(row, list(row.members), evidence, certainty=Certainty.SHOWN)
-        if row.level is not Level.DIFFERENT:
-            cause = ARCHIVE_CAUSES.get(row.factor, Cause.ARCHIVE_ORDER)
-            words = f"Only what the archive says about its members depends on the {row.factor.value}."
-            found = claim(cause, words, list(found.finding.evidence), basis=Basis.EXPERIMENT)
-        yield row, found
+        yield _changed(row, list(row.members), evidence, certainty=Certainty.SHOWN)
 
 
 def unsteady(case: DiagnosisInput) -> Iterator[Claim]:

@@ -18,6 +18,8 @@ from typing import Any, Literal, Protocol
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.project import Place
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
 from rebuilder.model.settings import DebianSettings, EnvironmentSettings, InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
@@ -127,6 +129,8 @@ class Conventions:
     """Files at the top of a tree that say that it is a project of this ecosystem."""
     released_files: tuple[str, ...] = ()
     """Endings of the files that a project of it publishes."""
+    build_files: re.Pattern[str] = re.compile(r"(?!)")
+    """Paths of files of a project that say how it is built and released, or are run for it."""
 
     def open(self, context: Context) -> Ecosystem:
         """Make the side that talks to registries; nothing is asked of them yet.
@@ -135,6 +139,32 @@ class Conventions:
             UsageError: the settings of the ecosystem's own clients cannot be understood.
         """
         raise NotImplementedError
+
+    def tells_time(self, texts: Mapping[str, str]) -> bool:
+        """Whether a project's own files have its releases built with ``SOURCE_DATE_EPOCH``."""
+        return False
+
+    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
+        """Lines of a project that a cause may come from, likeliest first.
+
+        Args:
+            cause: What was shown, or is likely.
+            texts: Those of :attr:`build_files`, by path.
+        """
+        return ()
+
+    def mended(
+        self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
+    ) -> dict[str, str]:
+        """Files of a project as they should be, where a rule knows; those at ``found`` are what it comes from.
+
+        Args:
+            cause: What was found.
+            found: What :meth:`places` gave.
+            texts: As there.
+            lacking: Files that a build wants and did not get.
+        """
+        return {}
 
     def canonical_name(self, name: str) -> str:
         """The one spelling of a project's name."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 
 from rebuilder.model.attempt import Hypothesis
-from rebuilder.model.comparison import Comparison, Level
-from rebuilder.model.decision import Decision
+from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
@@ -48,13 +46,10 @@ class Project(Value):
 
 
 class OwnFile(Value):
-    """A file on disk that is to be published."""
+    """A file on disk that is to be published; its bytes are a blob."""
 
-    path: str
     filename: str
     sha256: Sha256Field
-    size: int
-    made: datetime
 
 
 class Place(Value):
@@ -113,8 +108,6 @@ class ComparedFile(Value):
     sha256: Sha256Field
     outcome: Outcome
     sentence: str
-    decision: Decision | None = None
-    comparison: Comparison | None = None
 
 
 class Preflight(Value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rebuilder.diagnose.case import DiagnosisInput, EcosystemRules
@@ -19,7 +19,9 @@ from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.project import (
     BuiltFile,
+    ComparedFile,
     Outcome,
+    OwnFile,
     Preflight,
     Project,
     ProjectFinding,
@@ -27,6 +29,7 @@ from rebuilder.model.project import (
 )
 from rebuilder.model.text import written_lines
 from rebuilder.preflight.builds import FileBuilds, ProjectBuilds, build_project, worst
+from rebuilder.preflight.places import located
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.parts import Parts
 
@@ -37,6 +40,7 @@ _OUTCOMES = {
     Level.EQUIVALENT: Outcome.SAME_CONTENT,
     Level.DIFFERENT: Outcome.DIFFERS,
 }
+_LEVELS = {outcome: level for level, outcome in _OUTCOMES.items()}
 _SENTENCES = {
     Outcome.SAME: "A stranger gets the same bytes.",
     Outcome.SAME_CONTENT: "A stranger gets the same files; what the archives say about them depends on the machine.",
@@ -79,14 +83,21 @@ class _Case:
                 )
 
 
-def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool = False) -> Preflight:
+def examine(
+    parts: Parts,
+    ecosystem: Ecosystem,
+    tree: ProjectTree,
+    texts: Mapping[str, str],
+    own_files: Sequence[OwnFile] = (),
+) -> Preflight:
     """Find out whether a stranger gets the same bytes from a tree.
 
     Args:
         parts: What to build and compare with.
         ecosystem: Whose project it is.
         tree: Its files.
-        told: Whether releases are known to be made with ``SOURCE_DATE_EPOCH``.
+        texts: Those that say how it is built, by path.
+        own_files: What lies there to be published; among the blobs.
 
     Raises:
         RebuilderError: something on our side failed.
@@ -102,16 +113,20 @@ def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool
             seconds=round(time.monotonic() - start, 3),
         )
     rules = conventions(ecosystem.name).diagnosis()
-    made = build_project(parts, project, rules, told=told)
+    facts = conventions(ecosystem.name)
+    made = build_project(parts, project, rules, told=facts.tells_time(texts))
     case = _Case(parts, ecosystem, tree, project)
     findings = [*_failure(case, made), *_missing(made, rules)]
     for each in made.files:
         findings += _of_file(each, rules)
         findings += _archived(case, each)
-    merged = _merged(findings)
+    compared = list(_compared_files(case, made, own_files))
+    findings += [finding for _, found in compared for finding in found]
+    merged = [located(facts, tree, each, texts) for each in _merged(findings)]
     failing = any(each.cause is Cause.INCOMPLETE_SOURCE and each.certainty is Certainty.SHOWN for each in merged)
     complete = len(made.files) == len(project.hypotheses) and made.elsewhere_failed is None
     level = worst([each.level for each in merged if each.certainty is not Certainty.HINT])
+    level = worst([level, *(_LEVELS[each.outcome] for each, _ in compared if each.outcome in _LEVELS)])
     level = worst([level, *(each.difference.level for each in made.files if each.difference is not None)])
     outcome = _OUTCOMES[level] if complete or failing else Outcome.UNDECIDED
     return Preflight(
@@ -119,6 +134,7 @@ def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool
         outcome=outcome,
         sentence=_SENTENCES[outcome],
         built=tuple(_built(each) for each in made.files),
+        compared=tuple(each for each, _ in compared),
         findings=tuple(merged),
         unexplained=tuple(_unexplained(made, rules)),
         notes=(*project.notes, *_tree_notes(tree), *_clock_notes(made)),
@@ -126,6 +142,31 @@ def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool
         cpu_seconds=round(made.cpu_seconds, 3),
         seconds=round(time.monotonic() - start, 3),
     )
+
+
+def _compared_files(
+    case: _Case, made: ProjectBuilds, own_files: Sequence[OwnFile]
+) -> Iterator[tuple[ComparedFile, list[ProjectFinding]]]:
+    """Each file that is to be published, beside what was built here of the tree under its name."""
+    built = {each.here.filename: each for each in made.files}
+    for own in own_files:
+        each = built.get(own.filename)
+        if each is None:
+            sentence = f"{own.filename} is not what the tree gives now: that is {' and '.join(built) or 'nothing'}."
+            compared = ComparedFile(
+                filename=own.filename, sha256=own.sha256, outcome=Outcome.UNDECIDED, sentence=sentence
+            )
+            yield compared, []
+            continue
+        found = case.parts.comparer.compare(own.sha256, each.here.sha256, own.filename, each.here.filename)
+        outcome = _OUTCOMES[found.level]
+        attempt = Attempt(hypothesis=each.hypothesis, run=each.run, rebuilt=each.here, comparison=found)
+        level = found.level
+        findings = [] if level is Level.IDENTICAL else list(case.ruled(attempt, level, own.filename))
+        if outcome is Outcome.SAME and each.difference is not None:
+            outcome = _OUTCOMES[each.difference.level]
+        sentence = decide((attempt,), None).sentence
+        yield ComparedFile(filename=own.filename, sha256=own.sha256, outcome=outcome, sentence=sentence), findings
 
 
 def _built(made: FileBuilds) -> BuiltFile:
@@ -214,14 +255,14 @@ def _missing(made: ProjectBuilds, rules: EcosystemRules) -> Iterator[ProjectFind
 def _of_file(made: FileBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding]:
     filename = made.here.filename
     if made.variation is not None:
-        for row, claim in shown_alone(made.variation):
+        for claim in shown_alone(made.variation):
             each = claim.finding
             yield ProjectFinding(
                 cause=each.cause,
                 sentence=each.sentence,
                 certainty=each.certainty,
                 basis=each.basis,
-                level=row.level or Level.DIFFERENT,
+                level=Level.DIFFERENT,
                 files=(filename,),
                 evidence=each.evidence,
                 advice=rules.advice.get(each.cause, each.advice),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rebuilder.cli.preflight import read_texts
+from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import RebuilderError
 from rebuilder.model.definition import Limits
 from rebuilder.model.diagnosis import Cause, Certainty
@@ -92,7 +94,8 @@ def looked_at(name: str, planted: Planted, parts: Wired) -> Result:
         began = time.monotonic()
         found, problem = None, ""
         try:
-            found = examine(parts, parts.ecosystems["pypi"], read_work_tree(root, parts.blobs))
+            tree = read_work_tree(root, parts.blobs)
+            found = examine(parts, parts.ecosystems["pypi"], tree, read_texts(root, tree, ECOSYSTEMS["pypi"]))
         except RebuilderError as error:
             problem = str(error)
         return Result(name, planted, found, problem, time.monotonic() - began)

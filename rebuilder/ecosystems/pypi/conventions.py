@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from packaging.version import InvalidVersion, Version
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.pypi.remedies import BUILD_FILES, mended, places, tells_time
 from rebuilder.errors import RebuilderError
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.project import Place
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
@@ -30,6 +33,7 @@ class PyPIConventions(Conventions):
     local_files = {".whl": "wheel"}
     project_files = ("pyproject.toml", "setup.py", "setup.cfg")
     released_files = (".tar.gz", ".whl")
+    build_files = BUILD_FILES
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""
@@ -78,6 +82,20 @@ class PyPIConventions(Conventions):
             images=settings.environments.images,
         )
         return PyPI(index.index_url, planning)
+
+    def tells_time(self, texts: Mapping[str, str]) -> bool:
+        """See :func:`rebuilder.ecosystems.pypi.remedies.tells_time`."""
+        return tells_time(texts)
+
+    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
+        """See :func:`rebuilder.ecosystems.pypi.remedies.places`."""
+        return places(cause, texts)
+
+    def mended(
+        self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
+    ) -> dict[str, str]:
+        """See :func:`rebuilder.ecosystems.pypi.remedies.mended`."""
+        return mended(cause, found, texts, lacking)
 
     def canonical_name(self, name: str) -> str:
         """See https://peps.python.org/pep-0503/#normalized-names."""
