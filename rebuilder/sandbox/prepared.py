@@ -1,4 +1,4 @@
-"""What many definitions begin with, made once: a virtual environment, unpacked tools, and byte code of our programs.
+"""What many definitions begin with, made once: a virtual environment, unpacked tools, installed packages, byte code.
 
 A definition that installs wheels begins with :data:`COMMANDS`. All that these see is the build environment,
 uv, the wheels, the list with their digests and the umask; so a run of its own, with nothing else, leaves the same. It
@@ -10,7 +10,8 @@ No code of a publisher runs while one is made: uv unpacks wheels, and Python com
 afterwards has its effect.
 
 A definition that unpacks tools (Node, npm) begins with :data:`UNPACK_TOOLS` and their tarballs; each is unpacked by a
-run of its own that sees the tarball and our program.
+run of its own that sees the tarball and our program. Where npm then installs what a commit's lock file names
+(:data:`INSTALL`), a run of these commands makes what that leaves, if it leaves nothing but ``node_modules``.
 
 The byte code of an application of ours is made by the application itself, in a run that sees nothing else, and lies
 beside it. Whatever cannot be made or kept is done without: then a definition runs as it is written.
@@ -28,6 +29,8 @@ from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
 from rebuilder.programs.command import BYTECODE
+from rebuilder.programs.npm.loopback import TARBALLS
+from rebuilder.programs.npm.tools import ToolRefused, directory_of
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, Sandbox
 from rebuilder.store.protocol import Kept
 
@@ -108,6 +111,24 @@ TOOLS, HOME = "/build/tools", "/build/home"
 UNPACK_TOOLS = (PYTHON, "-I", "-S", "/tools/npm.pyz", "tools", "--into", TOOLS, "--home", HOME)
 """A definition begins with this and the paths of tarballs, where Node and package managers are unpacked."""
 _TOOL = "tool.tar"
+INSTALL = (PYTHON, "-I", "-S", "/tools/npm.pyz", "install")
+"""A command that installs packages, after the tools are unpacked and a commit is checked out, begins with this."""
+CLEAN_INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+"""It ends with npm's command for this, when that leaves nothing but ``node_modules``."""
+_INSTALLED = "installed.tar"
+_INSTALLED_BYTES = 64 << 20
+"""Of tarballs of packages: what more leave is not worth keeping."""
+_SHELL = ("/bin/sh", "-e", "-c")
+_OTHERS = (
+    "find /build /tmp -path /build/tools -prune -o -name node_modules -prune "
+    "-o ! -type d -printf '%p %l %s %m %T@\\0' | sort --zero-terminated"
+)
+_FOUND = "find source -name node_modules -prune -print0"
+_BEFORE_INSTALLING = f'test -z "$(find /build/source -name node_modules -print -quit)"; {_OTHERS} > /out/before'
+_AFTER_INSTALLING = (
+    f"{_OTHERS} | cmp - /out/before; rm /out/before; cd /build; "
+    f"{_FOUND} | {_pack(f'/out/{_INSTALLED}', '--null --verbatim-files-from --files-from -')}"
+)
 
 
 class Prepared:
@@ -148,7 +169,7 @@ class Prepared:
                 definition = definition.replace(commands=(take, *definition.commands[len(COMMANDS) :]))
                 files[_KEPT] = archive[1]
         if self._kept.largest and definition.commands[0][: len(UNPACK_TOOLS)] == UNPACK_TOOLS:
-            definition = self._with_tools(definition, environment, files)
+            definition = self._with_tools(self._with_packages(definition, environment, files), environment, files)
         if self._kept.largest:
             for program in [each for each in definition.inputs if each.role is Role.PROGRAM]:
                 path = f"{program.path}{BYTECODE}"
@@ -176,20 +197,43 @@ class Prepared:
         files |= more
         return changed.replace(commands=((*_ALONE, "/bin/sh", "-e", "-c", "; ".join(taking)), *definition.commands[1:]))
 
+    def _with_packages(
+        self, definition: BuildDefinition, environment: BuildEnvironment, files: dict[str, Path]
+    ) -> BuildDefinition:
+        """The definition with what npm installs taken from what is kept; as it is where that is not all there is."""
+        path = f"/inputs/{_INSTALLED}"
+        run = _installation(definition) if path not in files else None
+        size = sum(file.stat().st_size for at, file in files.items() if at.startswith(f"{TARBALLS}/"))
+        if run is None or size > _INSTALLED_BYTES:
+            return definition
+        archive = self._made(run, environment, files, through=True)
+        if archive is None:
+            return definition
+        files[path] = archive[1]
+        commands = [
+            (*_SHELL, _unpack(path)) if each[: len(INSTALL)] == INSTALL else each for each in definition.commands
+        ]
+        return _with(definition, archive[0], path).replace(commands=tuple(commands))
+
     def _made(
-        self, definition: BuildDefinition, environment: BuildEnvironment, inputs: Mapping[str, Path]
+        self,
+        definition: BuildDefinition,
+        environment: BuildEnvironment,
+        inputs: Mapping[str, Path],
+        *,
+        through: bool = False,
     ) -> tuple[Sha256, Path] | None:
-        """What the run of a definition leaves, run now if it was not before; None where that is nothing to keep."""
+        """What the run of a definition leaves, run now if it was not before; None where that is nothing to keep.
+
+        ``through``: Whether it begins itself with what is kept.
+        """
         key = definition.digest
         if key in self._cannot:
             return None
         if (found := self._kept.get(key)) is None:
-            run = self._sandbox.run(
-                definition,
-                root=environment.root,
-                layers=environment.layers,
-                inputs={each.path: inputs[each.path] for each in definition.inputs},
-            )
+            wanted = {each.path: inputs[each.path] for each in definition.inputs}
+            ready, wanted = self.taken(definition, environment, wanted) if through else (definition, wanted)
+            run = self._sandbox.run(ready, root=environment.root, layers=environment.layers, inputs=wanted)
             if run.outcome is Outcome.COMPLETED and len(run.outputs) == 1 and run.outputs[0].size <= self._kept.largest:
                 self._kept.keep(key, run.outputs[0].sha256)
                 found = self._kept.get(key)
@@ -226,6 +270,53 @@ def _tool(definition: BuildDefinition, tarball: str) -> BuildDefinition:
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
         umask=definition.umask,
     )
+
+
+def _installation(definition: BuildDefinition) -> BuildDefinition | None:
+    """The run that installs the packages of a definition; None where nothing installs there, or another than npm.
+
+    Other package managers leave more than ``node_modules``, or run hooks of the commit. A run of this kind does what
+    the commands before do, and installs nothing where the commit has such a directory of its own.
+    """
+    places = [number for number, each in enumerate(definition.commands) if each[: len(INSTALL)] == INSTALL]
+    if len(places) != 1:
+        return None
+    unpack, *before = definition.commands[: places[0]]
+    install = definition.commands[places[0]]
+    manager = "".join(install[-len(CLEAN_INSTALL) - 1 : -len(CLEAN_INSTALL)])
+    ours = {("checkout",), ("set_version",)}
+    if (
+        install[-len(CLEAN_INSTALL) :] != CLEAN_INSTALL
+        or not manager.startswith(f"{TOOLS}/npm-")
+        or any(each[len(INSTALL) - 1 :][:1] not in ours for each in before)
+    ):
+        return None
+    seen = (*definition.environment.get("PATH", "").split(":"), manager)
+    tools = unpack[len(UNPACK_TOOLS) :]
+    used = [each for each in tools if any(at.startswith(f"{_directory(each)}/") for at in seen)]
+    return definition.replace(
+        build_type=BUILD_TYPE,
+        purl="pkg:generic/rebuilder-packages",
+        targets=(_INSTALLED,),
+        inputs=tuple(
+            each.replace(uri=None) for each in definition.inputs if each.path in used or each.path not in tools
+        ),
+        commands=(
+            (*UNPACK_TOOLS, *used),
+            *before,
+            (*_SHELL, _BEFORE_INSTALLING),
+            install,
+            (*_SHELL, _AFTER_INSTALLING),
+        ),
+        limits=definition.limits.replace(output_bytes=definition.limits.file_bytes),
+    )
+
+
+def _directory(tarball: str) -> str:
+    try:
+        return directory_of(TOOLS, tarball)
+    except ToolRefused:
+        return TOOLS  # the command that unpacks it fails
 
 
 def _bytecode(definition: BuildDefinition, program: Input) -> BuildDefinition:

@@ -131,6 +131,51 @@ def test_what_a_compiler_makes(outside: Outside, tarballs: Tarballs) -> None:
     assert "package/dist/index.js" in line["sentence"]
 
 
+LIST = """
+const fs = require("fs"), path = require("path"), found = [];
+const crypto = require("crypto");
+function look(at) {
+  for (const name of fs.readdirSync(at).sort()) {
+    if (name == ".package-lock.json") continue; // has the address of the registry
+    const place = path.join(at, name), status = fs.lstatSync(place);
+    const content = status.isSymbolicLink() ? fs.readlinkSync(place)
+      : status.isFile() ? crypto.createHash("sha256").update(fs.readFileSync(place)).digest("hex") : "";
+    found.push(`${place} ${status.mode.toString(8)} ${content}`);
+    if (status.isDirectory()) look(place);
+  }
+}
+look("node_modules");
+fs.writeFileSync("list.txt", found.join("\\n"));
+"""
+"""Writes all that is installed into a file."""
+
+
+@pytest.mark.parametrize(("own", "taken"), [({}, True), ({"case/node_modules/x.js": "1\n"}, False)])
+def test_packages_are_installed_once(outside: Outside, tarballs: Tarballs, own: dict[str, str], *, taken: bool) -> None:
+    """Later builds of a commit find what npm left, to the mode and link; not where the commit has such directories."""
+    files = typed(tarballs) | {
+        "package.json": manifest(
+            files=["list.txt"], scripts={"build": "node list.js"}, devDependencies={"typescript": TYPESCRIPT}
+        ),
+        "list.js": LIST,
+        ".gitignore": "list.txt\n",
+        **own,
+    }
+    outside.commit(files, "v1.0.0")
+    install = ("ci", "--ignore-scripts", "--replace-registry-host=always", f"--registry={outside.registry.url}")
+    outside.run("npm/package/bin/npm-cli.js", *install)
+    outside.run(str(outside.clone / "list.js"))
+    outside.publish("own", outside.pack())
+    said = []
+    for more in ("", "[environments]\nprepared_bytes = 0\n"):
+        settings = outside.installation.settings
+        settings.write_text(settings.read_text() + more)
+        answer = outside.verify("npm:own==1.0.0")
+        assert ("reproduced", []) == (answer.line["verdict"], answer.line.get("alarms", [])), outside.log(answer)
+        said.append("/inputs/installed.tar" in outside.log(answer))
+    assert [taken, False] == said
+
+
 def test_a_package_of_many_in_one_repository(outside: Outside, tarballs: Tarballs) -> None:
     """Its directory is found by its name; it is built where it is, behind the neighbour that it imports."""
     one, two = "packages/one", "packages/two"

@@ -14,8 +14,8 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
-ENVIRONMENT = "bullseye-git"
-"""The oldest of those with git and the C++ library that Node wants: every Node of the registry runs on it."""
+ENVIRONMENT = "trixie-node"
+"""It has git, and the libraries that Nodes are linked with. The C library runs what was linked with older ones."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.programs.npm.loopback import ADDRESS, file_name
+from rebuilder.programs.npm.loopback import ADDRESS, TARBALLS, file_name
+from rebuilder.sandbox.prepared import CLEAN_INSTALL
 from rebuilder.store.protocol import Blobs
 
 MOST_PACKAGES = 5_000
@@ -47,12 +48,11 @@ MOST_BYTES = 1 << 30
 _AT_ONCE = 8
 _LONGEST_NAME = 255
 """Of a file (NAME_MAX of limits.h)."""
-_TARBALLS = "/inputs/npm"
 _PYTHON = ("/usr/bin/python3", "-I", "-S")
 _MACHINE = ("linux", "x64", "glibc")
 _ADDRESS = re.compile(r"https?://[^\s\"'<>,{}]+")
 _SCRIPTLESS = {
-    "npm": ("--ignore-scripts", "--no-audit", "--no-fund"),
+    "npm": CLEAN_INSTALL[1:],
     "pnpm": ("--frozen-lockfile", "--ignore-scripts"),
     "yarn": ("--frozen-lockfile", "--ignore-scripts", "--non-interactive"),
     # Not --immutable: what Yarn patches itself differs between its releases. What it could choose instead is no input.
@@ -82,7 +82,7 @@ class Manager:
         number = precedence(self.version)[0]
         if self.tool == "npm":
             # npm ci came with 5.7; npm 5 writes lock files that older versions do not read.
-            return (*self.command, "ci" if number >= (5, 7, 0) else "install", *_SCRIPTLESS["npm"])
+            return (*self.command, CLEAN_INSTALL[0] if number >= (5, 7, 0) else "install", *_SCRIPTLESS["npm"])
         return (*self.command, "install", *_SCRIPTLESS["yarn berry" if self.rewrites_lock else self.tool])
 
     @property
@@ -365,7 +365,7 @@ def _input(registry: NpmRegistry, tarball: _Tarball, sha256: Sha256) -> Input:
         name=tarball.name,
         version=tarball.version,
         sha256=sha256,
-        path=f"{_TARBALLS}/{file_name(tarball.name, tarball.version)}",
+        path=f"{TARBALLS}/{file_name(tarball.name, tarball.version)}",
         uri=registry.usual_address(tarball.name, tarball.version),
     )
 

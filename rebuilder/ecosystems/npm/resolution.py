@@ -35,7 +35,7 @@ from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
-from rebuilder.programs.npm.loopback import ADDRESS, file_name
+from rebuilder.programs.npm.loopback import ADDRESS, TARBALLS, file_name
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.store.protocol import Memo
 
@@ -53,7 +53,7 @@ _COPYING = timedelta(days=45)
 """How long a registry that copies another one takes until it has seen all versions that there are of a package."""
 UNLOCKED = "The commit has no lock file:"
 """How the sentence begins that says how versions were chosen."""
-_DOCUMENTS, _TARBALLS = "/inputs/documents", "/inputs/npm"
+_DOCUMENTS = "/inputs/documents"
 _LIMITS = Limits(wall_seconds=300, cpu_seconds=300, output_bytes=MOST_BYTES)
 _ERROR = re.compile(r"^(?:\| )?npm (?:ERR!|error) (\S.*)$", re.MULTILINE)
 _FOLLOWED = ("dependencies", "optionalDependencies", "peerDependencies")
@@ -254,7 +254,7 @@ class _Rounds:
             self.gone.add(label)
             return
         sha256 = self._context.registry.tarball(release)
-        path = f"{_TARBALLS}/{file_name(name, version)}"
+        path = f"{TARBALLS}/{file_name(name, version)}"
         self.inputs[label] = Input(role=Role.PARAMETERS, name=name, version=version, sha256=sha256, path=path)
 
 
@@ -355,7 +355,7 @@ def _definition(
             *opened.commands,
             (
                 *("/usr/bin/python3", "-I", "-S", program.path, "install", "--documents", _DOCUMENTS),
-                *("--tarballs", _TARBALLS, "--directory", place, "--missing", f"/out/{_MISSING}", "--"),
+                *("--tarballs", TARBALLS, "--directory", place, "--missing", f"/out/{_MISSING}", "--"),
                 *(*npm, "--no-fund", *(("--legacy-peer-deps",) if rounds.conflicts else ())),
             ),
             ("/bin/cp", "--", f"{place}/{LOCK}", f"/out/{LOCK}"),

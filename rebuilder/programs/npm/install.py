@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from rebuilder.programs.npm.loopback import ADDRESS
+from rebuilder.programs.npm.loopback import ADDRESS, TARBALLS
 from rebuilder.programs.npm.registry import LoopbackRegistry, Releases
 
 _CACHE = "/build/package-cache"
@@ -51,7 +51,7 @@ ENVIRONMENT = {
 def main(argv: list[str]) -> int:
     """Run the program: what the package manager said, or 64."""
     parser = argparse.ArgumentParser(prog="install", allow_abbrev=False)
-    parser.add_argument("--tarballs", default="/inputs/npm", help="directory of tarballs, NAME@VERSION.tgz")
+    parser.add_argument("--tarballs", default=TARBALLS, help="directory of tarballs, NAME@VERSION.tgz")
     parser.add_argument("--documents", help="directory of documents of packages, NAME.json")
     parser.add_argument("--lock", help="lock file to be put in place")
     parser.add_argument("--at", help="where it belongs")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 PORT = 4873
 """The sandbox has a loopback of its own, and nobody else on it."""
+TARBALLS = "/inputs/npm"
+"""Directory of what it serves."""
 ADDRESS = f"http://127.0.0.1:{PORT}"
 
 

@@ -51,16 +51,26 @@ def place(into: str, tarball: str) -> str:
     Raises:
         ToolRefused: its name is none of a tool, or a member leads out of the directory.
     """
-    named = _NAME.fullmatch(os.path.basename(tarball))
-    if named is None:
-        raise ToolRefused(f"{tarball} has no name of a tool")
-    directory = os.path.join(into, f"{named['name']}-{named['version']}")
-    files = _node(tarball) if named["name"] == "node" else _package(tarball, directory)
+    directory = directory_of(into, tarball)
+    node = os.path.basename(directory).startswith("node-")
+    files = _node(tarball) if node else _package(tarball, directory)
     for path, (content, executable) in sorted(files.items(), key=lambda each: each[0].split("/")):
         if any(part in ("", ".", "..") for part in path.split("/")):
             raise ToolRefused(f"{path!a} leads out of the directory")
         _write(os.path.join(directory, path), content, executable=executable)
     return directory
+
+
+def directory_of(into: str, tarball: str) -> str:
+    """Where a tool is unpacked to.
+
+    Raises:
+        ToolRefused: the tarball's name is none of a tool.
+    """
+    named = _NAME.fullmatch(os.path.basename(tarball))
+    if named is None:
+        raise ToolRefused(f"{tarball} has no name of a tool")
+    return os.path.join(into, f"{named['name']}-{named['version']}")
 
 
 def _node(tarball: str) -> _Files:
