@@ -7,12 +7,15 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.fakes.loopback_npm import integrity
 from tests.fakes.npm_publisher import (
     Outside,
     Tarballs,
+    lock,
     locked_tarballs,
     manifest,
     publishing,
@@ -64,6 +67,25 @@ def test_a_script_that_does_harm(outside: Outside, tarballs: Tarballs, script: s
     assert ("on processes" in answer.line["sentence"]) == (verdict == "timed-out")
     assert told in outside.log(answer)
     assert set(outside.registry.packages["own"]) == {"1.0.0"}
+
+
+@pytest.mark.parametrize("name", ["own", "twin"])
+def test_a_lock_file_that_installs_the_release(outside: Outside, tarballs: Tarballs, name: str) -> None:
+    """Whoever packs reproducibly knows the digest before: the published code would be copied from what is published."""
+    needs: dict[str, Any] = {"devDependencies": {name: "1.0.0"}}
+    scripts = {"build": f"mkdir dist && cp node_modules/{name}/dist/evil.js dist/"}
+    outside.commit({"package.json": manifest(files=["dist"], scripts=scripts, **needs)}, "v0.9.0")
+    (outside.clone / "dist").mkdir()
+    (outside.clone / "dist" / "evil.js").write_text("steal()\n")
+    published = outside.pack()
+    entry = {"version": "1.0.0", "integrity": integrity(published), "dev": True}
+    locked = lock(tarballs, root=needs, **{f"node_modules/{name}": entry})
+    outside.commit({"package-lock.json": locked, ".gitignore": "dist\n"}, "v1.0.0")
+    outside.registry.packages["twin"] = {"1.0.0": published}
+    outside.publish("own", published)
+    answer = outside.verify("npm:own==1.0.0")
+    assert (3, "unsupported") == (answer.code, answer.line["verdict"]), answer.words
+    assert "the release itself" in answer.line["sentence"]
 
 
 def test_a_script_of_megabytes(outside: Outside) -> None:

@@ -357,6 +357,7 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
             source=in_source(""),
             own=own,
         )
+        _refuse_itself(case, lock.path, found)
     made = Construction(
         node=node.version,
         tools=tuple(tools),
@@ -371,6 +372,15 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
     about = " ".join((*chosen, *why, found.sentence, *found.notes))
     about = f"{about} With Node {node.version}, {node.sentence}, {run}.{left}"
     return Way(build.name, made, about, node.replayed, lacks)
+
+
+def _refuse_itself(case: Case, lock: str, found: Dependencies) -> None:
+    """A build that could read the published file would show nothing."""
+    sha256 = case.evidence.artifact.sha256
+    for each in found.inputs:
+        if each.sha256 == sha256 or (each.version is not None and case.is_release(each.name, each.version)):
+            sentence = f"{lock} installs the release itself, as {each.name} {each.version}: nothing is built from that."
+            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
 
 
 def _label(step: ScriptStep, directory: str) -> str:
