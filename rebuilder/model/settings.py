@@ -259,7 +259,7 @@ class EnvironmentSettings(Value):
 class DebianSettings(Value):
     """What Debian packages are rebuilt with, beyond apt's own settings."""
 
-    snapshot_url: Annotated[str, StringConstraints(pattern=r"^(https?://[!-~]+|/[^\x00]*)$")] | None = None
+    snapshot_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^@/\s]+(/[!-~]*)?|/[^\x00]*)$")] | None = None
     """Address of a service that keeps every file which the archive ever had, as Debian's does, or the absolute path of
     a directory laid out like it; asked only for what no mirror has any more. None: there is none."""
 

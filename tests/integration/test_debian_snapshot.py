@@ -214,7 +214,7 @@ def test_names_and_archives_that_are_passed_over() -> None:
     assert snapshot.take(other, snapshot.of_binary("aa", "1")) is None
 
 
-@pytest.mark.parametrize("place", ["kept", "ftp://kept.example", "", "file:///kept"])
+@pytest.mark.parametrize("place", ["kept", "ftp://kept.example", "", "file:///kept", "https://me:secret@kept.example"])
 def test_settings(place: str, tmp_path: Path) -> None:
     """An address or an absolute path, nothing else."""
     file = tmp_path / "config.toml"

@@ -31,7 +31,8 @@ from rebuilder.store.protocol import Blobs
 
 _MAINTAINER_KEYS = ("debian-keyring.gpg", "debian-maintainers.gpg", "debian-nonupload.gpg", "debian-tag2upload.pgp")
 """Keys of those who upload source packages; of the package ``debian-keyring``."""
-_MOST_BINARIES = 1000
+_MOST_TRIED = 50
+"""Packages that are looked for before what a file names them for is known to be signed."""
 _APART = "-dbgsym"
 """Debug symbols are in an archive of their own."""
 
@@ -143,24 +144,33 @@ def _of_source(text: bytes, path: Path, notes: tuple[str, ...], candidates: Cand
     fields = document(text)
     source, _ = source_of(fields)
     files = {(each.name, each.size, each.sha256) for each in checksums(fields)}
-    names = list(dict.fromkeys(fields.get("binary", "").replace("\n", " ").replace(",", " ").split()))
-    if not names or len(names) > _MOST_BINARIES or not all(map(is_name, names)):
+    names = _names(fields.get("binary", ""))
+    if not names or not all(map(is_name, names)):
         raise BuildInfoError("it does not name the packages that are built from it")
-    found = [each for name in names for each in _built_from(source, parse_subject(name), candidates)]
-    signed = candidates.source(found[0]) if found else None
+    nobody = f"No list of the archive has packages that were built from {source.name} {source.version}."
+    first = next(filter(None, (_built_from(source, each, candidates) for each in names[:_MOST_TRIED])), None)
+    signed = candidates.source(first[0]) if first else None
     if signed is None:
-        raise UsageError(f"No list of the archive has packages that were built from {source.name} {source.version}.")
+        raise UsageError(nobody)
     if files != {(each.name, each.size, each.sha256) for each in signed.files if each != signed.dsc}:
         raise UsageError(
             f"{visible(path.name)[:100]} lists other files than the archive signed for {source.name} {source.version}.",
             hint="No package of the archive was built from it.",
         )
+    found = [each for name in _names(signed.fields.get("binary", "")) for each in _built_from(source, name, candidates)]
+    if not found:
+        raise UsageError(nobody)
     for each in dict.fromkeys(candidate.package for candidate in found):
         subject = parse_subject(each.file.name)
         yield subject.replace(version=each.version, notes=notes, asked=f"{path} ({each.file.name})")
 
 
-def _built_from(source: SourceName, subject: Subject, candidates: Candidates) -> list[Candidate]:
+def _names(field: str) -> list[str]:
+    return list(dict.fromkeys(field.replace("\n", " ").replace(",", " ").split()))
+
+
+def _built_from(source: SourceName, name: str, candidates: Candidates) -> list[Candidate]:
+    subject = parse_subject(name)
     for found in (candidates.current(subject), candidates.earlier(subject)):
         if chosen := [each for each in found if each.package.source == source]:
             return chosen
