@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from rebuilder.ecosystems.debian.binary_only import parsed
 from rebuilder.ecosystems.debian.build import ENTRY, DebianBuild, definition
+from rebuilder.ecosystems.debian.hypotheses import Case, Way, _replayed
 from rebuilder.ecosystems.debian.index import SourceName
+from rebuilder.ecosystems.debian.pinned_packages import Pin
 from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.replayed import MOST_BITS, MOST_TEXT_BITS, Replayed, When, bits_before, text_bits, too_much
@@ -100,6 +105,9 @@ def test_entry_is_written_as_it_was() -> None:
         ("Fri, 01 Aug", "Mon, 01 Aug"),
         ("10:11:12 +0000", "10:11:12"),
         ("Fri, 01 Aug 2025 10:11:12 +0000", "Fri, 01 Aug 2025 10:11:12 +0000 $"),
+        ("Fri, 01 Aug 2025", "Fri, 01 Aug 99999999999"),
+        ("Fri, 01 Aug 2025", "Fri, 01 Aug 1969"),
+        ("Fri, 01 Aug 2025", "Wed, 01 Aug 9999"),
         ("\n    It has", "\nIt has"),
         ("libtiny2.", "libtiny2.\x01"),
         ("libtiny2.", "libtiny2ä."),
@@ -113,3 +121,31 @@ def test_entry_of_another_form_is_none(before: str, after: str) -> None:
     """Another package's, another version's, more than an entry, what would not be written so."""
     assert before in TEXT
     assert parsed(TEXT.replace(before, after), TINY, "1:2.0-1+b1", "amd64") is None
+
+
+def test_no_part_of_an_entry_is_counted_for_less_than_it_can_say() -> None:
+    """A suite that is none is free text, and a zone of its own says more than UTC."""
+
+    def bits(before: str, after: str) -> int:
+        entry = parsed(TEXT.replace(before, after), TINY, "1:2.0-1+b1", "amd64")
+        assert entry is not None
+        return bits_before(entry.replayed)
+
+    usual = bits(" sid;", " sid;")
+    assert bits(" sid;", " trixie-proposed-updates;") == usual
+    assert bits(" sid;", f" {'q' * 60};") > MOST_BITS
+    assert bits("+0000", "+0137") == usual + 12
+
+
+def test_no_set_of_packages_is_counted_for_less_than_it_can_say() -> None:
+    """Packages of one version are chosen one by one, and of all that the archive has where a build would have none."""
+    case = cast("Case", SimpleNamespace(candidate=SimpleNamespace(suite="trixie")))
+
+    def bits(*pins: Pin) -> int:
+        return bits_before(_replayed(case, Way("trixie", pins=pins)))
+
+    own = [Pin(name=f"own{number}", version="1.0-1") for number in range(5)]
+    added = [Pin(name=f"other{number}", version="1.0-1", added=True) for number in range(6)]
+    assert 15 == bits(*own)
+    assert bits(*added) > MOST_BITS
+    assert 4 * 3 == bits_before(_replayed(case, Way("trixie", options=("nodoc", "noopt", "terse"))))

@@ -27,7 +27,14 @@ _ENTRY = re.compile(
 )
 _LONGEST_REASON = 400
 _SECOND_BITS, _CHARACTER_BITS = 32, 7
-_SUITE_BITS = 6
+_ZONE_BITS = 12
+"""Of minutes that a day has, before and after UTC."""
+_SUITE = re.compile(
+    r"(?:bullseye|bookworm|trixie|forky|duke|oldstable|stable|testing|unstable|sid|experimental)"
+    r"(?:-backports(?:-sloppy)?|-proposed-updates|-updates|-security|-lts)?"
+)
+"""Suites that builders build for; a word that is none of them is counted by its letters."""
+_SUITE_BITS, _LETTER_BITS = 7, 6
 
 
 class BinaryOnlyEntry(NamedTuple):
@@ -62,9 +69,11 @@ class BinaryOnlyEntry(NamedTuple):
     def replayed(self) -> tuple[Replayed, ...]:
         """What of it is read from the package, and not said by its name."""
         reason = " ".join(line[4:] for line in self.reason)
+        suite = _SUITE_BITS if _SUITE.fullmatch(self.suite) else _LETTER_BITS * len(self.suite)
+        zone = _ZONE_BITS if self.moment.utcoffset() else 0
         return (
-            _told("binary-only-date", _date(self.moment), _SECOND_BITS),
-            _told("binary-only-form", f"{self.suite}, {self.urgency}, {self.blank} empty lines", _SUITE_BITS + 4),
+            _told("binary-only-date", _date(self.moment), _SECOND_BITS + zone),
+            _told("binary-only-form", f"{self.suite}, {self.urgency}, {self.blank} empty lines", suite + 4),
             _told("binary-only-maintainer", self.maintainer, _CHARACTER_BITS * len(self.maintainer)),
             _told("binary-only-reason", reason, _CHARACTER_BITS * sum(map(len, self.reason))),
         )
@@ -84,7 +93,7 @@ def parsed(text: str, wanted: SourceName, version: str, architecture: str) -> Bi
         return None
     try:
         moment = parsedate_to_datetime(found["date"])
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     entry = BinaryOnlyEntry(
         source=found["source"],
@@ -99,7 +108,8 @@ def parsed(text: str, wanted: SourceName, version: str, architecture: str) -> Bi
     )
     own = (entry.source, entry.version, entry.architecture) == (wanted.name, version, architecture)
     short = len(found["reason"]) <= _LONGEST_REASON
-    return entry if own and short and moment.tzinfo is not None and entry.text == text else None
+    counted = moment.tzinfo is not None and 0 <= moment.timestamp() < 1 << _SECOND_BITS
+    return entry if own and short and counted and entry.text == text else None
 
 
 def _date(moment: datetime) -> str:

@@ -50,7 +50,9 @@ _CHANGELOG = re.compile(r"data\.tar/usr/share/doc/[^/]+/changelog(?:\.[A-Za-z0-9
 _LATER = timedelta(days=2)
 _RANDOM_BITS = 36
 """Of six letters and digits."""
-_VERSION_BITS, _SUITE_BITS = 10, 2
+_VERSION_BITS, _SUITE_BITS, _OPTION_BITS = 10, 2, 4
+_NAME_BITS = 17
+"""Which package of the archive, where the build would not have it by itself."""
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,12 @@ def _given(case: Case) -> Iterator[Repair]:
     usual = Way(case.candidate.suite)
     ours = made_with(case.room(usual)[0])
     pins = tuple(
-        Pin(name=each.name, version=each.version, installed=True)
+        Pin(name=each.name, version=each.version, installed=True, added=each.name not in ours)
         for each in info.installed
         if each.architecture in {None, info.build_architecture} and ours.get(each.name) != each.version
     )
     words = info.environment.get("DEB_BUILD_OPTIONS", "").split()
-    options = tuple(sorted(each for each in words if each != "nocheck" and not each.startswith("parallel=")))
+    options = tuple(sorted({each for each in words if each != "nocheck" and not each.startswith("parallel=")}))
     place = f"{PLACE}/{unpacked(SourceName(case.source.name, case.source.version))}"
     alike = replace(usual, options=options, directory=info.build_path if info.build_path != place else None)
     entry = case.entry.replayed if case.entry is not None else ()
@@ -394,10 +396,11 @@ def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
     if way.pins:
         versions = dict.fromkeys(each.version for each in way.pins)
         named = ", ".join(f"{each.name} {each.version}" for each in way.pins)
-        yield told("tool-version", named, _VERSION_BITS * len(versions))
+        chosen = sum(_NAME_BITS if each.added else 1 for each in way.pins)  # of packages of one version, any some
+        yield told("tool-version", named, _VERSION_BITS * len(versions) + chosen)
     if not way.updates:
         yield told("updates", "without", 1)
     if way.options:
-        yield told("build-options", " ".join(way.options), len(way.options))
+        yield told("build-options", " ".join(way.options), _OPTION_BITS * len(way.options))
     if way.directory is not None:
         yield told("build-path", way.directory, _RANDOM_BITS)

@@ -47,6 +47,8 @@ class Pin(Value):
     """Of the file, where somebody says; another one is not taken."""
     installed: bool = False
     """Whether it is installed even where no other package wants it, or wants that version."""
+    added: bool = False
+    """Whether the build would not have the package at all by itself."""
 
 
 class PinnedPackage(NamedTuple):

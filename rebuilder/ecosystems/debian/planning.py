@@ -161,7 +161,7 @@ def _changed(changelog: Path) -> datetime | None:
             text = zlib.decompressobj(31).decompress(file.read(_HEAD), _HEAD)
         found = _DATE.search(text)
         moment = parsedate_to_datetime(found[1].decode("ascii", "replace")) if found else None
-    except (OSError, zlib.error, ValueError):
+    except (OSError, zlib.error, ValueError, OverflowError):
         return None
     return moment if moment is not None and moment.tzinfo is not None else None
 
