@@ -75,6 +75,9 @@ _MAP_SHARED_ANONYMOUS, _MAP_HUGETLB = 0x21, 0x40000
 _SOL_SOCKET, _BUFFER_SIZES = 1, (7, 8)  # SO_SNDBUF, SO_RCVBUF
 _LAST_IP_PROTOCOL = 17  # UDP: behind it are DCCP, SCTP, UDP-Lite, MPTCP, …
 _UNKNOWN_PROCESS_OPTIONS = range(67, 128)  # of prctl: newer than PR_GET_MDWE
+_OWNERS = {"chown": 1, "fchown": 1, "lchown": 1, "fchownat": 2}
+"""Calls that give a file an owner and a group, and which argument is the owner."""
+_FIRST_ORDINARY_USER, _NOBODY = 1000, 65534
 _LOW_32 = 0xFFFFFFFF
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _AF_MAX = 1, 2, 10, 16, 46
 _NETLINK_ROUTE = 0
@@ -150,7 +153,7 @@ def _rules(library: ModuleType, architecture: int, permitted: Collection[str], p
             if name not in permitted and _exists(library, architecture, name):
                 rules.add_rule(library.ERRNO(number), name)
     for name, number, arguments in _conditional(library):
-        if name not in permitted:
+        if name not in permitted and name not in pretended and _exists(library, architecture, name):
             rules.add_rule(library.ERRNO(number), name, *arguments)
     return rules
 
@@ -188,6 +191,11 @@ def _conditional(library: ModuleType) -> Iterator[tuple[str, int, list[object]]]
     shared = library.Arg(3, library.MASKED_EQ, _MAP_SHARED_ANONYMOUS, _MAP_SHARED_ANONYMOUS)
     yield "mmap", errno.EPERM, [shared]
     yield "mmap", errno.ENOMEM, [library.Arg(3, library.MASKED_EQ, _MAP_HUGETLB, _MAP_HUGETLB)]
+    # There is one user: the kernel calls any other an invalid argument, where fakeroot and tar expect a refusal.
+    for name, first in _OWNERS.items():
+        for index in (first, first + 1):
+            yield name, errno.EPERM, [library.Arg(index, library.LT, _FIRST_ORDINARY_USER)]
+            yield name, errno.EPERM, [low(index, _NOBODY)]
     for option in _UNKNOWN_PROCESS_OPTIONS:
         yield "prctl", errno.EINVAL, [low(0, option)]
     # Limits of other processes; the first process of a sandbox dies of a limit that is low enough.
