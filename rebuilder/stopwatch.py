@@ -112,7 +112,7 @@ class WatchedEnvironments:
         self, base: BuildEnvironment, packages: Sequence[LayerPackage], releases: Sequence[Release]
     ) -> BuildEnvironment:
         """See :meth:`rebuilder.environments.protocol.Environments.layered`."""
-        key = repr((base.sha256, sorted(each.package.sha256 for each in packages)))
+        key = repr((base.sha256, sorted(repr(each.package) for each in packages)))
         return self._watched(key, lambda: self._environments.layered(base, packages, releases))
 
     def _watched(self, what: str, ask: Callable[[], BuildEnvironment]) -> BuildEnvironment:

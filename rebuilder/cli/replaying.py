@@ -118,7 +118,8 @@ def _needed(
     blobs = replayer.inputs.blobs
     for each in needed_inputs(report):
         yield writer.put(f"inputs/{each.sha256}", chunks_of(blobs.path(each.sha256)))
-    for tree in report.environments:
+    below = (made.record(tree).base for tree in report.environments)
+    for tree in dict.fromkeys([*filter(None, below), *report.environments]):
         title, there = f"environments/{tree}.tar", writer.environment(tree)
         if there is None:
             with tempfile.TemporaryDirectory(prefix=".environment-", dir=writer.root) as directory:

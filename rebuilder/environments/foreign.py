@@ -28,6 +28,8 @@ def _problems(wanted: Specification) -> Iterator[str]:
     if wanted.method == "image":
         given = "is not said" if wanted.image is None else f"has the digest {wanted.image.sha256}"
         yield f"it is of an image that was given, which {given}: import that image, or an export of the environment"
+    if wanted.base is not None:
+        yield "it lies over another one: import exports of both"
     known = catalog().values()
     links = {each for manifest in known for each in manifest.links.items()}
     prune = {each for manifest in known for each in manifest.prune}

@@ -35,18 +35,20 @@ _OPAQUE = "user.overlay.opaque"
 
 
 def manifest(base: BuildEnvironment, packages: Sequence[LayerPackage]) -> Manifest:
-    """What is asked for; its name is that of this base with this set of packages, to the byte.
+    """What is asked for; its name is that of this base with this set of packages, and who promised them.
 
     Raises:
         BuildEnvironmentError: the base cannot be one, or there are no packages, or one twice.
     """
     specification = base.specification
     if specification is None or specification.method != "configured" or base.layers:
-        raise BuildEnvironmentError(f"Nothing can be installed over {base.name}: it is not a configured one.")
+        why = "lies over another one" if base.layers else "is not a configured one"
+        raise BuildEnvironmentError(f"Nothing can be installed over {base.name}: it {why}.")
     wanted = sorted(f"{each.package.name}:{each.package.architecture}" for each in packages)
     if not wanted or len(set(wanted)) != len(wanted):
         raise BuildEnvironmentError(f"The packages to install over {base.name} are none, or one is there twice.")
-    key = sha256_hex(canonical_json([base.sha256, sorted(each.package.sha256 for each in packages)]))
+    documents = sorted(canonical_json(each.package.document()).decode() for each in packages)
+    key = sha256_hex(canonical_json([base.sha256, documents]))
     return Manifest(
         name=f"{base.name[:40]}-{key[:16]}",
         suite=specification.suite,

@@ -307,7 +307,8 @@ class EnvironmentStore:
         if record.base is not None:
             if not self._tree(record.base).is_dir():
                 raise BaseMissingError(record.spec.name, record.base)
-            self.by_digest(record.base)
+            if self.by_digest(record.base).layers:
+                raise exchange.NotAnExportError("it lies over one that lies over another one itself")
             exchange.check(found, (self._tree(record.base) / "listing").read_bytes())
         making = _directory(_directory(self._root) / "making")
         place = Path(tempfile.mkdtemp(prefix="import@", dir=making))
@@ -324,7 +325,8 @@ class EnvironmentStore:
     def forget(self, referred: Callable[[], set[bytes]], before: datetime) -> int:
         """Remove trees that another one took the place of before a moment, unless somebody refers to them.
 
-        What a name stands for and what was imported is never removed.
+        What a name stands for, what was imported, and what one that stays lies over is never removed; one that lies
+        over another is when it was not used since.
 
         Args:
             referred: Gives the SHA-256 digests (32 bytes each) that reports and running verifications name.
@@ -346,6 +348,9 @@ class EnvironmentStore:
             gone = [each for each in gone if bytes.fromhex(each.name) not in wanted]
             stay = [each.record for each in self.kept_trees() if self._tree(each.record.sha256) not in gone]
             gone = [each for each in gone if each.name not in {record.base for record in stay}]
+            for pointer in (self._root / "layers").glob("[!.]*"):
+                if pointer.read_text().strip() in {each.name for each in gone}:
+                    pointer.unlink()
             for each in gone:
                 place = Path(tempfile.mkdtemp(prefix="gone@", dir=_directory(self._root / "making")))
                 each.rename(place / each.name)
@@ -358,7 +363,7 @@ class EnvironmentStore:
             if each.record.specification.same_content(wanted):
                 return self.by_digest(each.record.sha256)
         name = f"specification-{wanted.digest[:16]}"
-        if wanted.method == "image" or wanted.recipe != RECIPE:
+        if wanted.method == "image" or wanted.recipe != RECIPE or wanted.base is not None:
             what = f"with the specification {wanted.digest}, and cannot make it"
             if wanted.image is not None and wanted.image.base is None:
                 what = f"of the image with the digest {wanted.image.sha256}, which was given"
@@ -467,7 +472,8 @@ class EnvironmentStore:
         making = self._root / "making"
         for left_over in making.glob(f"{spec.name}@*"):
             shutil.rmtree(left_over)
-        self._report(f"making {spec.name} from the {'settings' if spec.interpreter else 'Debian archive'}")
+        archive = "the settings" if spec.interpreter else "the Debian archive"
+        self._report(f"making {spec.name} from {archive if maker is None else f'{len(spec.packages)} packages'}")
         place = Path(tempfile.mkdtemp(prefix=f"{spec.name}@", dir=making))
         try:
             place.chmod(0o755)

@@ -11,7 +11,7 @@ from pathlib import Path
 from rebuilder.environments.exchange import MOST_BYTES
 from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, StoreError, UsageError
+from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, StoreError, UsageError
 from rebuilder.fleet import objects
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import STAYS
@@ -23,7 +23,7 @@ _LARGEST = 2 * MOST_BYTES
 def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectStorage, scratch: Path) -> None:
     """Put the export of a build environment into the S3 store, unless it is there and was put there lately.
 
-    One process at a time does that.
+    What it lies over is put there before. One process at a time does that.
 
     Args:
         store: Has it.
@@ -35,6 +35,8 @@ def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectSto
         BuildEnvironmentError: this machine does not have it, or it was modified.
         StoreError: the S3 store cannot be used.
     """
+    if (base := store.record(sha256).base) is not None:
+        publish_environment(store, base, storage, scratch)
     key = objects.environment(sha256)
     if _is_fresh(storage, key):
         return
@@ -117,7 +119,11 @@ class ImportedEnvironments(Environments):
                         if size > _LARGEST:
                             raise BuildEnvironmentError(f"The export of {sha256} is larger than any can be.")
                         out.write(chunk)
-                found = self._store.import_(file)
+                try:
+                    found = self._store.import_(file)
+                except BaseMissingError as missing:
+                    self._taken_in(missing.sha256)
+                    found = self._store.import_(file)
             except (StoreError, UsageError, OSError) as error:
                 raise BuildEnvironmentError(
                     f"The build environment {sha256} cannot be taken in: {str(error).rstrip('.')}."

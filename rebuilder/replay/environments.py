@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rebuilder.environments import foreign
 from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
+from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.value import Sha256
 from rebuilder.replay.capsule import Capsule
 from rebuilder.replay.inputs import FromDirectory, FromSite, Missing
@@ -23,7 +23,8 @@ class BroughtEnvironments:
     """Brings build environments to this machine; where one comes from does not matter, since its tree has the digest.
 
     In this order: those that are here; the capsules; exports in the directories, ``TREE``, ``TREE.tar``; the capsule
-    of the site; made again from the very packages, by the specification that the site has.
+    of the site; made again from the very packages, by the specification that the site has. What one lies over is
+    brought before it.
 
     Args:
         store: Those of this machine.
@@ -64,6 +65,12 @@ class BroughtEnvironments:
         return Missing(what=f"the build environment {name}", sha256=tree, reason=words)
 
     def _brought(self, tree: Sha256) -> str | None:
+        try:
+            return self._found(tree)
+        except BaseMissingError as missing:
+            return self._found(Sha256(missing.sha256)) or self._found(tree)
+
+    def _found(self, tree: Sha256) -> str | None:
         for capsule in self.capsules:
             if (layer := capsule.environments.get(tree)) is not None:
                 self.note(f"importing {tree[:16]} from the capsule")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import pytest
 
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
+from rebuilder.errors import BaseMissingError, BuildEnvironmentError
 from tests.fakes import layers
+from tests.fakes.clock import FixedClock
 from tests.fakes.debian_archive import Archive, programs, served_archive
 from tests.fakes.layers import BASE, package
 from tests.integration.test_environment_configured import PROGRAMS
@@ -136,3 +140,130 @@ def test_seen_as_one_tree_by_whoever_makes_it(archive: Archive, tmp_path: Path) 
     found = by_nobody(archive, SEEN)
     assert (base.sha256, layered.sha256) == (found["base"], found["layered"])
     assert EXPECTED == found["log"]
+
+
+def test_brought_to_another_machine(archive: Archive, tmp_path: Path) -> None:
+    """By exports of both, the base first; whoever brings the layer alone is told the digest of the other."""
+    here = store(archive, tmp_path / "here")
+    base = here.get(BASE)
+    layered = here.layered(base, [package(Path(each)) for each in pool(archive, "changes", "needed")], ())
+    assert layered.specification is not None
+    assert base.specification == layered.specification.base
+    assert {"base 1-1", "changes 1-1", "needed 1-1"} == set(layered.summary.packages)
+    for name, digest in (("base", base.sha256), ("layer", layered.sha256)):
+        here.export(digest, tmp_path / name)
+    there = store(archive, tmp_path / "there")
+    with pytest.raises(BaseMissingError, match=base.sha256):
+        there.import_(tmp_path / "layer")
+    there.import_(tmp_path / "base")
+    brought = there.import_(tmp_path / "layer")
+    assert (layered.sha256, layered.specification) == (brought.sha256, brought.specification)
+    assert EXPECTED == layers.log(brought, SEEN, tmp_path)
+    assert brought == there.get(layered.specification)
+    there.export(brought.sha256, tmp_path / "again")
+    assert (tmp_path / "layer").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_what_is_kept_cannot_be_changed_unseen(archive: Archive, tmp_path: Path) -> None:
+    """Neither in the base, nor in the layer, nor in what it hides; attributes of files mean nothing to a build."""
+    environments = store(archive, tmp_path / "store")
+    wanted = [package(Path(each)) for each in pool(archive, "changes", "needed")]
+    layered = environments.layered(environments.get(BASE), wanted, ())
+    top, hidden = layered.layers
+    os.setxattr(top / "usr/share/base", "user.overlay.opaque", b"y")
+    os.setxattr(top / "usr/share/base/told", "user.overlay.redirect", b"/usr/share/base/same")
+    assert EXPECTED == layers.log(environments.by_digest(layered.sha256), SEEN, tmp_path)
+    for change in (
+        (hidden / "usr/share/base/gone").unlink,
+        (hidden / "usr/share/base/more").mkdir,
+        lambda: (hidden / "usr/share/base/file").write_text("x"),
+        lambda: (top / "usr/share/base/added").write_text("x"),
+        lambda: (layered.root / "usr/share/base/added").write_text("x"),
+    ):
+        copy = tmp_path / "copy"
+        shutil.copytree(tmp_path / "store", copy, symlinks=True, copy_function=shutil.copy2, ignore=_devices)
+        for device in (path for path in (tmp_path / "store").rglob("*") if path.is_char_device()):
+            os.mknod(copy / device.relative_to(tmp_path / "store"), device.lstat().st_mode, 0)
+        change()
+        with pytest.raises(BuildEnvironmentError):
+            store(archive, tmp_path / "store").by_digest(layered.sha256)
+        shutil.rmtree(tmp_path / "store")
+        copy.rename(tmp_path / "store")
+
+
+def _devices(directory: str, names: list[str]) -> list[str]:
+    return [name for name in names if Path(directory, name).is_char_device()]
+
+
+def test_a_script_cannot_reach_the_base(archive: Archive, tmp_path: Path) -> None:
+    """Not below it, not through links, attributes or devices; nothing of it is kept when a script fails."""
+    script = (
+        "#!/bin/sh\n[ $(id -u) = 0 ] || exit 9\n"
+        "for each in /proc/1/root /proc/self/root; do echo x >>$each/usr/share/base/grown; done\n"
+        "echo 1 >/proc/sys/kernel/panic && exit 8\n"
+        "ls /mnt/* /inputs/../own 2>/dev/null && exit 7\n"
+        "echo x >>/inputs/00000.deb && exit 6\n"
+        "ln -s /usr/share/base/whole /usr/share/base/way && echo x >/usr/share/base/way/old; exit 0\n"
+    )
+    archive.add("hostile", {}, {"postinst": script})
+    archive.add("broken", {}, {"postinst": "#!/bin/sh\necho x >/usr/share/base/grown; exit 3\n"})
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    layered = environments.layered(base, [package(Path(each)) for each in pool(archive, "hostile")], ())
+    assert "first\n" == (base.root / "usr/share/base/grown").read_text()
+    assert "old\n" == (base.root / "usr/share/base/whole/old").read_text()
+    assert "first\nx\nx\n" == (layered.layers[0] / "usr/share/base/grown").read_text()
+    trees = set((tmp_path / "store/trees").iterdir())
+    with pytest.raises(BuildEnvironmentError, match=r"package broken .*exit status 3"):
+        environments.layered(base, [package(Path(each)) for each in pool(archive, "broken")], ())
+    assert trees == set((tmp_path / "store/trees").iterdir())
+    assert not [each for each in (tmp_path / "store/making").iterdir() if each.is_dir()]
+    assert base == store(archive, tmp_path / "store").by_digest(base.sha256)
+
+
+def test_another_version_takes_the_place_of_the_base_s(archive: Archive, tmp_path: Path) -> None:
+    """A package that the base has is replaced by an older one; files that the older one lacks are gone."""
+    archive.add("base", {**programs(*PROGRAMS), "usr/share/base/grown": "older\n"}, {}, version="0-1")
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    layered = environments.layered(base, [package(next(archive.root.rglob("base_0-1_all.deb")))], ())
+    assert ("base 0-1",) == layered.summary.packages
+    assert "grown\nolder\nexit 0" == layers.log(layered, "cd /usr/share/base; ls; cat grown", tmp_path)
+
+
+def test_what_is_not_installed(archive: Archive, tmp_path: Path) -> None:
+    """Bytes that nobody promised, nothing at all, one twice, and over what lies over another: a sentence each."""
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    needed = package(Path(pool(archive, "needed")[0]))
+    other = needed._replace(file=Path(pool(archive, "changes")[0]))
+    with pytest.raises(BuildEnvironmentError, match="package needed 1-1 has not the digest"):
+        environments.layered(base, [other], ())
+    layered = environments.layered(base, [needed], ())
+    pooled = needed._replace(package=needed.package.replace(origin="pool"))
+    other_origin = environments.layered(base, [pooled], ())
+    assert (layered.sha256, False) == (other_origin.sha256, layered.specification == other_origin.specification)
+    for over, wanted, said in (
+        (base, [], "none"),
+        (base, [needed, needed], "twice"),
+        (layered, [needed], "lies over another"),
+    ):
+        with pytest.raises(BuildEnvironmentError, match=said):
+            environments.layered(over, wanted, ())
+    with pytest.raises(BuildEnvironmentError, match="here"):
+        EnvironmentStore(tmp_path / "store", FixedClock()).layered(base, [needed], ())
+
+
+def test_those_that_nobody_uses_go(archive: Archive, tmp_path: Path) -> None:
+    """Not while a report names one; then it, and its base only when no other lies over that."""
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    layered = environments.layered(base, [package(Path(pool(archive, "needed")[0]))], ())
+    (tmp_path / "store/current/own").unlink()
+    (base.root.parent / "superseded").touch()
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    assert 0 == environments.forget(lambda: {bytes.fromhex(layered.sha256)}, soon)
+    assert layered == environments.by_digest(layered.sha256)
+    assert 2 == environments.forget(set, soon)
+    assert not list((tmp_path / "store/trees").iterdir())
+    assert not list((tmp_path / "store/layers").iterdir())

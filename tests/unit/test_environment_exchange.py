@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -308,3 +309,44 @@ def test_no_file_at_all(tmp_path: Path, name: str) -> None:
     """What cannot be read is told as that."""
     with pytest.raises(UsageError, match="cannot be read"):
         store(tmp_path / "here").import_(tmp_path / name)
+
+
+BELOW = "".join(f"{line}\n" for line in (TOP, "d 0755 a", f"{EMPTY} a/file", "d 0755 proc", f"{EMPTY} z")).encode()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["x a/none"], "hides 'a/none', which the one below has not"),
+        (["x ."], "'.' is not a path inside it"),
+        (["x a/../z"], "is not a path inside it"),
+        (["x %2Fz"], "is not a path inside it"),
+        (["x z", "x z"], "there twice or out of order"),
+        (["x z", f"{EMPTY} z"], "there twice or out of order"),
+        ([f"{EMPTY} z", "x z"], "there twice or out of order"),
+        (["x z", "x a"], "there twice or out of order"),
+        (["x a", "x a/file"], "'a/file' is not to be hidden"),
+        (["x proc"], "'proc' is not to be hidden"),
+        (["l /etc proc"], "'proc' is not a directory"),
+        (["x 0644 z"], "is of no entry it may have"),
+        ([f"base {'ab' * 32}"], "is of no entry it may have"),
+    ],
+)
+def test_what_lies_over_another_and_may_not(lines: list[str], words: str) -> None:
+    """Whiteouts hide what is there, once, in order, and nothing that a build needs to begin."""
+    text = "".join(f"{line}\n" for line in (f"base {'ab' * 32}", TOP, *lines))
+    with pytest.raises(exchange.NotAnExportError, match=re.escape(words)):
+        exchange.check(text.encode(), BELOW)
+
+
+def test_what_may_lie_over_another() -> None:
+    """A directory in the place of one that is hidden; a link whose name looks like the first line changes nothing."""
+    digest = "ab" * 32
+    text = f"base {digest}\n{TOP}\nd 0755 a\nx a\n{EMPTY} a/other\nl base {'cd' * 32}\nx z\n".encode()
+    exchange.check(text, BELOW)
+    assert digest == exchange.base_of(text)
+    assert exchange.base_of(BELOW) is None
+    plain = text.partition(b"\n")[2]
+    assert exchange.base_of(plain) is None
+    with pytest.raises(exchange.NotAnExportError, match="is of no entry"):
+        exchange.check(plain)
