@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rebuilder.environments.exchange import MOST_BYTES
@@ -35,7 +35,10 @@ def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectSto
         BuildEnvironmentError: this machine does not have it, or it was modified.
         StoreError: the S3 store cannot be used.
     """
-    if (base := store.record(sha256).base) is not None:
+    base = None
+    with suppress(BuildEnvironmentError):  # one that is there already need not be here
+        base = store.record(sha256).base
+    if base is not None:
         publish_environment(store, base, storage, scratch)
     key = objects.environment(sha256)
     if _is_fresh(storage, key):

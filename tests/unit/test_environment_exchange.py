@@ -328,8 +328,8 @@ BELOW = "".join(f"{line}\n" for line in (TOP, "d 0755 a", f"{EMPTY} a/file", "d 
         (["x a", "x a/file"], "'a/file' is not to be hidden"),
         (["x proc"], "'proc' is not to be hidden"),
         (["l /etc proc"], "'proc' is not a directory"),
-        (["x 0644 z"], "is of no entry it may have"),
-        ([f"base {'ab' * 32}"], "is of no entry it may have"),
+        (["x 0644 z"], "of no entry"),
+        ([f"base {'ab' * 32}"], "of no entry"),
     ],
 )
 def test_what_lies_over_another_and_may_not(lines: list[str], words: str) -> None:
@@ -348,5 +348,5 @@ def test_what_may_lie_over_another() -> None:
     assert exchange.base_of(BELOW) is None
     plain = text.partition(b"\n")[2]
     assert exchange.base_of(plain) is None
-    with pytest.raises(exchange.NotAnExportError, match="is of no entry"):
+    with pytest.raises(exchange.NotAnExportError, match="of no entry"):
         exchange.check(plain)
