@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.npm import pack, scripts, set_version, tools
+from rebuilder.programs.npm import install, pack, scripts, set_version, tools
 
 
 def tarball(place: Path, members: Mapping[str, bytes], *, executable: str = "") -> Path:
@@ -110,6 +110,12 @@ def test_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, 
     arguments = ["--tool", "npm", "--node", "/nowhere", "--program", str(npm), "--directory", str(package)]
     assert code == pack.main([*arguments, "--made", "own-1.0.0.tgz", "--out", str(out / "published.tgz")])
     assert left == {each.name for each in out.iterdir()}
+
+
+@pytest.mark.parametrize(("tool", "classic"), [("cli-dist-3.2.0", False), ("yarn-1.22.22", True)])
+def test_what_yarn_is_told(tool: str, *, classic: bool) -> None:
+    """Yarn 1 has a setting that Yarn 3 ends with an error for."""
+    assert classic == ("YARN_REGISTRY" in install.told(f"/build/tools/{tool}/commands/yarn"))
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,17 @@ ENVIRONMENT = {
     "YARN_ENABLE_TELEMETRY": "false",
     "YARN_IGNORE_PATH": "1",
     "YARN_NPM_REGISTRY_SERVER": ADDRESS,
-    "YARN_REGISTRY": ADDRESS,
     "YARN_UNSAFE_HTTP_WHITELIST": "127.0.0.1",
 }
 """What npm, pnpm and yarn are told. No script runs: those that are needed are steps of their own."""
+
+
+_CLASSIC = {"YARN_REGISTRY": ADDRESS}
+
+
+def told(command: str) -> dict[str, str]:
+    """What a package manager is told: Yarn 2 and later refuse to run with a setting that only Yarn 1 has."""
+    return ENVIRONMENT if "/cli-dist-" in command else ENVIRONMENT | _CLASSIC
 
 
 def main(argv: list[str]) -> int:
@@ -64,7 +71,7 @@ def main(argv: list[str]) -> int:
     releases = Releases(options.tarballs, options.documents)
     with _serving(releases), _in_place(options.lock, options.at):
         code = subprocess.run(
-            options.command, cwd=options.directory, env={**os.environ, **ENVIRONMENT}, check=False
+            options.command, cwd=options.directory, env={**os.environ, **told(options.command[0])}, check=False
         ).returncode
     shutil.rmtree(_CACHE, ignore_errors=True)
     missing = sorted(releases.missing)
