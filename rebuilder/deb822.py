@@ -6,7 +6,7 @@ An index of a whole suite has some fifty megabytes. It is not taken apart: what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 _FIELD = re.compile(r"(?P<name>[!-9;-~]+):(?P<value>.*)")
 _BLANK = re.compile(rb"\n(?:[ \t]*\n)+")
@@ -41,6 +41,15 @@ def found(data: bytes, field: bytes, value: bytes) -> Iterator[bytes]:
         end = data.find(b"\n\n", at)
         yield data[start : end if end >= 0 else len(data)].strip(b"\n")
         at = _next(data, wanted, at + 1)
+
+
+def found_any(data: bytes, field: bytes, values: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """The same for many values, in one pass over the list: each stanza with its value."""
+    for each in re.finditer(rb"(?:\n|\A)%s: ([^\n]*)\n" % re.escape(field), data):
+        value = each[1].decode("utf-8", "replace")
+        if value in values:
+            start, end = data.rfind(b"\n\n", 0, each.start() + 1), data.find(b"\n\n", each.start(1))
+            yield value, data[start + 2 if start >= 0 else 0 : end if end >= 0 else len(data)].strip(b"\n")
 
 
 def _next(data: bytes, wanted: bytes, start: int) -> int:

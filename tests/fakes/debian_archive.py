@@ -111,8 +111,8 @@ class Archive:
         self._index()
         return deb
 
-    def add_source(self, name: str, version: str = "1-1", *, signed: bool = False) -> Path:
-        """List a source package of one archive, and publish the list; its ``.dsc``."""
+    def add_source(self, name: str, version: str = "1-1", *, signed: bool = False, fields: str = "") -> Path:
+        """List a source package of one archive, with more fields, and publish the list; its ``.dsc``."""
         pool = self.root / "debian/pool"
         tar = pool / f"{name}_{version}.tar.gz"
         pool.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class Archive:
         digests = {each: hashlib.new(each, tar.read_bytes()).hexdigest() for each in ("sha256", "md5")}
         head = (
             "Format: 1.0\n",
-            f"Version: {version}\nMaintainer: a test <a@example.org>\nArchitecture: all\nBinary: {name}\n",
+            f"Version: {version}\nMaintainer: a test <a@example.org>\nArchitecture: all\nBinary: {name}\n{fields}",
         )
         lists = f"Checksums-Sha256:\n {digests['sha256']} {row}\n", f"Files:\n {digests['md5']} {row}\n"
         dsc = pool / f"{name}_{version}.dsc"
@@ -234,8 +234,10 @@ def served_archive(root: Path) -> Iterator[Archive]:
 
 
 def programs(*names: str) -> dict[str, Path]:
-    """Programs of this machine and the libraries they want, by the paths a package has them at."""
-    found = {f"usr/bin/{name}": Path(need(name, "dpkg")).resolve() for name in names}
+    """Programs of this machine, by name or path, and the libraries they want, by the paths a package has them at."""
+    found = {
+        name.lstrip("/") if "/" in name else f"usr/bin/{name}": Path(need(name, "dpkg")).resolve() for name in names
+    }
     for program in list(found.values()):
         wanted = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, timeout=60).stdout
         for library in re.findall(r"(/\S+) \(0x", wanted):

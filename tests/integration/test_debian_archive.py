@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,16 @@ import pytest
 from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
 from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
 from rebuilder.ecosystems.debian.index import SourceName, source_package, written_dsc
-from rebuilder.ecosystems.debian.kept_lists import KeptLists
-from rebuilder.ecosystems.debian.snapshot import Snapshot
-from rebuilder.environments.sources import debian_sources
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
-from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
-from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.debian_archive import Archive, served_archive
+from tests.fakes.debian_machine import opened
 from tests.fakes.environments import FakeEnvironments
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.programs import InProcessPrograms
-
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def _no_run(definition: BuildDefinition) -> Run:
@@ -51,25 +43,13 @@ class Machine:
 
     def opened(self) -> DebianArchive:
         """What another process makes of it; only blobs and memo stay."""
-        settings = AptSettings(
-            archives=tuple(debian_sources(self.archive.etc_apt)),
-            architecture=self.archive.architecture,
-            options=self.options,
-        )
-        cache = HttpCache(Path(tempfile.mkdtemp(dir=self.place)))  # times of files are too coarse for one
-        fetcher = HttpFetcher(
-            self.blobs, cache, wait=lambda _: None, reach=Reach(each.uri for each in settings.archives)
-        )
-        if self.snapshot is not None and self.snapshot.startswith("http"):
-            fetcher.admit(self.snapshot)
-        return DebianArchive(
-            settings,
-            fetcher,
+        return opened(
+            self.archive,
             self.blobs,
-            KeptLists(self.place / "kept"),
-            snapshot=Snapshot(self.snapshot, fetcher, self.blobs) if self.snapshot is not None else None,
+            self.place,
+            options=self.options,
             accept_expired=self.accept_expired,
-            now=lambda: NOW,
+            snapshot=self.snapshot,
         )
 
     def debian(self) -> Debian:

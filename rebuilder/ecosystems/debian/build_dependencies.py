@@ -28,7 +28,7 @@ from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment import Package, Release
-from rebuilder.model.text import clipped
+from rebuilder.model.text import clipped, written_lines
 from rebuilder.model.value import Value, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
@@ -57,6 +57,8 @@ APT::Architectures "{{architecture}}";
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 APT::Get::AllowUnauthenticated "true";
+APT::Get::allow-downgrades "true";
+APT::Get::allow-remove-essential "true";
 Acquire::Languages "none";
 Acquire::ForceHash "SHA256";
 Debug::NoLocking "true";
@@ -78,7 +80,7 @@ _CHOOSE = (
     f'apt-get -y --print-uris "$@" build-dep {_PLACE}/wanted.dsc >/out/chosen'
 )
 _CHOSEN = re.compile(
-    r"'(?:http://(?P<archive>[0-9]{1,3})\.invalid/(?P<path>[^']+)|[^']+)' (?P<file>\S+) (?P<size>[0-9]+)"
+    r"'(?:copy:/(?P<archive>[0-9]{1,3})/(?P<path>[^']+)|[^']+)' (?P<file>\S+) (?P<size>[0-9]+)"
     r" SHA256:(?P<sha256>[0-9a-f]{64})"
 )
 _FILE = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_(?P<architecture>[^_]+)\.deb")
@@ -266,13 +268,13 @@ class _Question(NamedTuple):
 
         for number, release in enumerate(self.releases):
             suite = release.archive.suite
-            place = f"{_PLACE}/lists/{number}.invalid_dists_{suite.replace('/', '_')}"
+            place = f"{_PLACE}/lists/_{number}_dists_{suite.replace('/', '_')}"
             add(f"{place}_InRelease", release.kept.sha256)
             for each, index in self.lists:
                 if each == number:
                     component = index.path.split("/")[0]
                     add(f"{place}_{component}_binary-{self.architecture}_Packages", self._text(index))
-                    sources.append(f"deb [trusted=yes] http://{number}.invalid {suite} {component}\n")
+                    sources.append(f"deb [trusted=yes] copy:/{number} {suite} {component}\n")
         add(f"{_PLACE}/sources.list", put("".join(sources).encode()))
         add(f"{_PLACE}/apt.conf", put(_SETTINGS.format(architecture=self.architecture).encode()))
         add(f"{_PLACE}/preferences", put(preferences(self.pins, self.pinned).encode()))
@@ -347,8 +349,8 @@ class _Question(NamedTuple):
             return NotRebuildable(Verdict.TIMED_OUT, sentence, Cause.RESOURCE_LIMIT)
         unmet = list(dict.fromkeys(clipped(each["what"], 120) for each in _UNMET.finditer(text)))
         if not unmet:
-            log = self.context.blobs.read(run.log_sha256).decode("utf-8", "replace")
-            said = next((line for line in log.splitlines() if line.startswith("E: ")), "nothing")
+            lines = written_lines(self.context.blobs.read(run.log_sha256))
+            said = next((line for line in lines if line.startswith("E: ")), "nothing")
             return SandboxFaultError(f"apt cannot choose build dependencies. It said: {clipped(said)}")
         more = f" and {len(unmet) - 3} more" if len(unmet) > 3 else ""
         where = self.releases[0].archive.suite if self.releases else "no suite"

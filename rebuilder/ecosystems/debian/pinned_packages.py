@@ -7,6 +7,7 @@ snapshot, is bound by nobody: the digest is that of what lay there, and a report
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +19,6 @@ from rebuilder.ecosystems.debian.index import (
     IndexedFile,
     IndexEntryError,
     binary_package,
-    binary_packages,
     indexed_file,
 )
 from rebuilder.ecosystems.debian.relations import RelationError, relations
@@ -97,6 +97,7 @@ def pinned_packages(
         UnavailableError: a mirror does not answer.
     """
     search = _Search(context, releases, lists, architecture)
+    search.look_up({each.name for each in pins})
     found: dict[tuple[str, str], PinnedPackage] = {}
     waiting = [(each, False) for each in reversed(pins)]
     while waiting:
@@ -140,6 +141,13 @@ class _Search:
         self._architecture = architecture
         self._current: dict[str, list[tuple[SignedIndex, BinaryPackage]]] = {}
 
+    def look_up(self, names: AbstractSet[str]) -> None:
+        """Find all entries of packages in one pass over each list."""
+        self._current |= {name: [] for name in names}
+        for index in self._lists if names else ():
+            for name, stanza in deb822.found_any(self._context.archive.text(index), b"Package", names):
+                self._current[name].append((index, self._package(index, name, stanza)))
+
     def listed(self, pin: Pin) -> bool:
         """Whether a list of the suite has the version; apt finds it there."""
         here = [package for _, package in self._entries(pin.name) if package.version == pin.version]
@@ -151,12 +159,13 @@ class _Search:
 
     def _entries(self, name: str) -> list[tuple[SignedIndex, BinaryPackage]]:
         if name not in self._current:
-            self._current[name] = [(index, each) for index in self._lists for each in self._packages(index, name)]
+            self.look_up({name})
         return self._current[name]
 
-    def _packages(self, index: SignedIndex, name: str) -> Iterator[BinaryPackage]:
+    @staticmethod
+    def _package(index: SignedIndex, name: str, stanza: bytes) -> BinaryPackage:
         try:
-            yield from binary_packages(self._context.archive.text(index), name)
+            return binary_package(stanza)
         except IndexEntryError as error:
             sentence = f"The entry of {name} in {index.path} cannot be used: {error}."
             raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
