@@ -225,7 +225,7 @@ def test_version_that_a_list_had(builder: Builder) -> None:
         f"{each.package.name} {each.package.version} {each.package.origin}" for each in found.packages
     }
     assert old.package.sha256 == found.packages[0].package.sha256
-    assert "a list that the archive signed before" in found.notes[0]
+    assert "archive signed before" in found.notes[0]
 
 
 def test_version_that_lies_in_the_pool(builder: Builder) -> None:
@@ -283,7 +283,7 @@ def test_environment_with_what_was_chosen(builder: Builder) -> None:
     assert builder.base == environment(builder.context(), builder.base, builder.resolved())
     other = builder.resolved("b1")
     (builder.archive.root / "debian/pool/b1_1-1_all.deb").unlink()
-    with pytest.raises(NotRebuildable, match="no longer has the files of build dependencies: b1 1-1"):
+    with pytest.raises(NotRebuildable, match="files of build dependencies: b1 1-1"):
         environment(builder.context(), builder.base, other)
 
 
@@ -298,7 +298,7 @@ def test_files_of_a_source_package(builder: Builder, tmp_path: Path) -> None:
     other = Builder(builder.archive, builder.trees, tmp_path / "other")
     dsc.unlink()
     written = source_files(other.context(), builder.source(), release)
-    assert "was written from what the signed list says" in written.notes[0]
+    assert "was written from" in written.notes[0]
     place = tmp_path / "unpacked"
     place.mkdir()
     for each in written.inputs:
