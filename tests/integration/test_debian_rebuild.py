@@ -76,7 +76,7 @@ def test_planted_difference(machine: DebianInstallation, archive: Archive, build
     """What the archive publishes does other things than the source that it signs: told by file and section."""
     dsc = source_package(tmp_path / "source")
     (tmp_path / "evil").mkdir()
-    changes = {"tiny.c": PROGRAM.replace("return", 'puts("evil"); return')}
+    changes = {"tiny.c": PROGRAM.replace("return", 'puts("something evil"); return')}
     [evil] = builder.build(source_package(tmp_path / "evil", changes), "-B")
     archive.list_package(evil)
     archive.list_source(dsc)

@@ -89,6 +89,9 @@ def test_compiled_code_alone(tmp_path: Path) -> None:
     assert (True, (), False) == (found.compiled, found.others, found.unpaired)
     found = traces(tmp_path, {"x": one}, {"x": two}, (CONTROL + b"Depends: evil\n", CONTROL))
     assert (False, ("control.tar/control",)) == (found.compiled, found.others)
+    evil = elf(CODE, (".rodata", 2, b"do what is evil\0"))
+    assert not traces(tmp_path, {"x": evil}, {"x": elf(CODE, (".rodata", 2, b"do what is good\0"))}).compiled
+    assert traces(tmp_path, {"x": elf(CODE)}, {"x": evil}).compiled
     assert traces(tmp_path, {"x": one, "y": one}, {"x": two}).unpaired
     assert not traces(tmp_path, {"x": one}, {"x": b"text"}).compiled
     assert not traces(tmp_path, {"x": one}, {"x": one}).compiled

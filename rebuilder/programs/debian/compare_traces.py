@@ -3,7 +3,7 @@
 Looked at are members that both have and that differ. The result is JSON: ``named``, by the name of a tool's package the
 versions that only the published one names in the words of that tool; ``theirs`` and ``ours``, words in the form of
 versions that only one of the two has; ``paths``, build directories that only the published one has; ``notes``, the note
-sections of the first ELF file in which these differ; ``compiled``, whether nothing but the content of ELF files
+sections of the first ELF file in which these differ; ``compiled``, whether nothing but code and data of ELF files
 differs; ``others``, the names of what else does; and ``unpaired``, whether one has a member more than the other.
 """
 
@@ -44,6 +44,7 @@ _NAMED = {
 """What tools write into what they make; by the package that has the tool."""
 _LISTS = ("control.tar/md5sums",)
 _CONTROL = "control.tar/control"
+_TEXT = re.compile(rb"[\t\n\x20-\x7e]{5,}(?=\x00)")
 _SIZE = re.compile(rb"^Installed-Size: [0-9]+\n", re.MULTILINE)
 
 
@@ -67,6 +68,8 @@ class _Words(NamedTuple):
     paths: set[str]
     notes: list[str] | None
     """Names of the note sections of an ELF file, in its order; None of other files."""
+    texts: set[bytes]
+    """Of an ELF file: what stands in its read-only data as text."""
     control: bytes
     """Of a control file: all but how large the package is."""
 
@@ -93,6 +96,7 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
     both = theirs.keys() & ours.keys()
     elf = {name for name in both if theirs[name].notes is not None and ours[name].notes is not None}
     elf = {name for name in elf if _but_content(left[name]) == _but_content(right[name])}
+    elf = {name for name in elf if theirs[name].texts <= ours[name].texts}  # no compiler adds texts to a program
     others = wanted - elf
     if _CONTROL in both and theirs[_CONTROL].control == ours[_CONTROL].control:
         others.discard(_CONTROL)
@@ -120,20 +124,29 @@ def _words(path: str, wanted: set[str]) -> dict[str, _Words]:
         versions = {match[1].decode("ascii").rstrip(".+~-") for match in _WORD.finditer(content)}
         paths = {each.decode("ascii") for each in _PATH.findall(content)}
         control = _SIZE.sub(b"", content) if name == _CONTROL else b""
-        found[name] = _Words(named, versions, paths, _notes(content), control)
+        found[name] = _Words(named, versions, paths, _notes(content), _texts(content), control)
 
     if wanted:
         _each(path, wanted, look)
     return found
 
 
-def _notes(content: bytes) -> list[str] | None:
+def _sections(content: bytes) -> list[elf_sections.Section]:
+    """In the order of the file; none of what is no ELF file."""
     try:
-        found = elf_sections.sections(content)
+        return sorted(elf_sections.sections(content), key=lambda section: section.at)
     except (ValueError, IndexError, struct.error):
-        return None
-    order = sorted(found, key=lambda section: section.at)
-    return [section.name for section in order if section.name.startswith(".note")][:20]
+        return []
+
+
+def _notes(content: bytes) -> list[str] | None:
+    found = _sections(content)
+    return [each.name for each in found if each.name.startswith(".note")][:20] if found else None
+
+
+def _texts(content: bytes) -> set[bytes]:
+    data = [content[each.at : each.end] for each in _sections(content) if each.name.startswith(".rodata")]
+    return {text for each in data for text in _TEXT.findall(each)}
 
 
 def _but_content(facts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
