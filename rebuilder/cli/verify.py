@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,9 @@ def verify_subjects(
                         subjects.append(subject)
                     else:
                         problems.append((subject, reason))
+        begun = parts.clock.now()
         for subject in subjects:
-            for one in _verify_one(parts, signer, subject, config, display, as_json=as_json, tier=tier):
+            for one in _verify_one(parts, signer, subject, config, display, as_json=as_json, tier=tier, begun=begun):
                 code = max(code, one, key=SEVERITY.index)
         for subject, problem in problems:
             code = max(code, _told(subject, problem, display, as_json=as_json), key=SEVERITY.index)
@@ -151,9 +153,10 @@ def _verify_one(
     *,
     as_json: bool,
     tier: Tier,
+    begun: datetime,
 ) -> Iterable[ExitCode]:
     try:
-        for result in Coordinator(parts).verify(subject, signer, tier=tier):
+        for result in Coordinator(parts).verify(subject, signer, tier=tier, asked=begun):
             if as_json:
                 print(json.dumps(result_line(result, config.site_directory)), flush=True)  # noqa: T201
             display.result(result, config.site_directory)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_FILES = 1000
 """Outputs of one run; more than that is as good as too many bytes."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]{0,254}")
 _MOST_REMARKS = 20
 _MOST_ENTRIES = 200_000
 _DEEPEST = 60

@@ -128,19 +128,22 @@ class Coordinator:
 
     parts: Parts
 
-    def verify(self, subject: Subject, signer: Signer, *, tier: Tier = Tier.FULL) -> Iterator[Verified]:
+    def verify(
+        self, subject: Subject, signer: Signer, *, tier: Tier = Tier.FULL, asked: datetime | None = None
+    ) -> Iterator[Verified]:
         """Verify every artifact of a subject, one after the other; each is stored and published as it is done.
 
         Args:
             subject: What to verify.
             signer: What to sign and publish with.
             tier: How thoroughly.
+            asked: When this and others were asked for together; None: now.
 
         Raises:
             UsageError: the subject does not exist.
             RebuilderError: the registry or the store failed before any artifact was known.
         """
-        watch, asked = self.parts.stopwatch, self.parts.clock.now()
+        watch, asked = self.parts.stopwatch, asked or self.parts.clock.now()
         for evidence in self.evidence(subject):
             if (alarm := self._another(subject, evidence.artifact)) is not None:
                 yield self._foreign(evidence.artifact, alarm, signer)

@@ -240,12 +240,12 @@ def test_inputs(room: Room, tmp_path: Path) -> None:
 def test_only_plain_files_are_taken(room: Room) -> None:
     """Links, directories, pipes and odd names in /out are left, and the log says so."""
     run = room.shell(
-        "cd /out && echo good > good-1.0+x!y_z.whl && ln -s /etc/passwd link && ln -s good-1.0+x!y_z.whl link2 && "
+        "cd /out && echo good > good-1.0+x!y_z~w.whl && ln -s /etc/passwd link && ln -s good-1.0+x!y_z~w.whl link2 && "
         "mkfifo pipe && mkdir directory && echo x > directory/inner && echo x > .hidden && echo x > -dash && "
         'echo x > "a b" && echo x > "$(printf "new\\nline")" && echo x > closed && chmod 0 closed'
     )
     assert run.outcome is Outcome.COMPLETED, room.log(run)
-    assert ["good-1.0+x!y_z.whl"] == [each.filename for each in run.outputs]
+    assert ["good-1.0+x!y_z~w.whl"] == [each.filename for each in run.outputs]
     log = "\n".join(room.remarks(run))
     for name in ("'link'", "'pipe'", "'directory'", "'.hidden'", "'-dash'", "'a b'", "'new\\nline'", "'closed'"):
         assert f"rebuilder: {name} in /out" in log, name
