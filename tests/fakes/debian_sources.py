@@ -93,7 +93,9 @@ class Builder:
     blobs: Blobs
     scratch: Path
 
-    def build(self, dsc: Path, option: str, entry: str | None = None) -> list[Path]:
+    def build(
+        self, dsc: Path, option: str, entry: str | None = None, *, directory: str = "/build/reproducible-path"
+    ) -> list[Path]:
         """The packages that ``dpkg-buildpackage -A`` or ``-B`` makes of a source package, in the order of names."""
         environment = self.environments.get("trixie-build")
         tar = dsc.with_name("tiny_1.0.tar.xz")
@@ -116,7 +118,7 @@ class Builder:
             toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
             commands=(("/bin/sh", "-ec", script),),
             environment=variables | ({"ENTRY": entry.removesuffix("\n")} if entry is not None else {}),
-            directory="/build/reproducible-path",
+            directory=directory,
             limits=Limits(),
         )
         sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=self.scratch)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rebuilder.environments.protocol import Environments
 from rebuilder.environments.store import EnvironmentStore
+from rebuilder.model.environment import Package
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.command import Answer, Installation
 from tests.fakes.debian_archive import Archive, served_archive
@@ -70,6 +73,40 @@ def test_packages_of_one_source_come_out(
     page = Path(found["report"]).read_text()
     assert "Rebuild against another libc." in page
     assert "tiny_1.0.dsc" in page
+
+
+def test_buildinfo_that_was_given(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """It is followed first, which is listed; one that is about something else blames nobody, and changes nothing."""
+    dsc, place = source_package(tmp_path / "source"), "/build/tiny-Ab12Cd"
+    [common] = builder.build(dsc, "-A", directory=place)
+    archive.list_package(common)
+    archive.list_source(dsc)
+    digest, size = hashlib.sha256(common.read_bytes()).hexdigest(), common.stat().st_size
+    described = tmp_path / "tiny_1.0_all.buildinfo"
+    said = {"Source": "tiny", "Version": "1.0", "Architecture": "all", "Build-Architecture": archive.architecture}
+    said |= {"Installed-Build-Depends": "base-files (= {})", "Build-Path": f"{place}/tiny-1.0", "Checksums-Sha256": ""}
+    text = "".join(f"{name}: {value}\n" for name, value in said.items()) + f" {digest} {size} {common.name}\n"
+    installed = {each.name: each.version for each in packages_of(builder.environments)}
+    described.write_text(text.format(installed["base-files"]))
+    found = line(machine.verify(described), "reproduced")
+    assert (["build-path"], 1) == ([each["name"] for each in found["replayed"]], found["attempts"])
+    page = Path(found["report"])
+    assert (page.with_name("buildinfo-given.txt").read_bytes(), True) == (
+        described.read_bytes(),
+        page.with_name("buildinfo-1.txt").is_file(),
+    )
+    described.write_text(text.format("0.0"))  # nobody has that version: the path alone is followed
+    found = line(machine.verify(described), "reproduced")
+    assert ["build-path"] == [each["name"] for each in found["replayed"]]
+
+
+def packages_of(environments: Environments) -> Sequence[Package]:
+    """What is installed in the environment of a builder."""
+    specification = environments.get("trixie-build").specification
+    assert specification is not None
+    return specification.packages
 
 
 def test_planted_difference(machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path) -> None:
