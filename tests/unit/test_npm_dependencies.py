@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm.context import PlanningContext
-from rebuilder.ecosystems.npm.dependencies import Dependencies, LockFile, Manager, dependencies, find_lock
+from rebuilder.ecosystems.npm.dependencies import (
+    Dependencies,
+    LockFile,
+    Manager,
+    check_scopes,
+    dependencies,
+    find_lock,
+    scope_registries,
+)
 from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.resolution import LOCK, Resolved, resolve, trimmed
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
@@ -61,14 +69,21 @@ class World:
         self.fetcher.serve(f"{REGISTRY}/{name.replace('/', '%2F')}", json.dumps(document).encode())
         return found
 
-    def install(self, rows: dict[str, Any], path: str = LOCK, manager: Manager = NPM, **more: Any) -> Dependencies:
+    def install(
+        self,
+        rows: dict[str, Any],
+        path: str = LOCK,
+        manager: Manager = NPM,
+        scopes: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Dependencies:
         """What a package-lock.json of version 3 gives."""
         text = json.dumps({"lockfileVersion": 3, "packages": {"": {}, **rows}, **more})
-        return self.from_lock(LockFile(path, text.encode()), manager)
+        return self.from_lock(LockFile(path, text.encode()), manager, scopes)
 
-    def from_lock(self, lock: LockFile, manager: Manager = NPM) -> Dependencies:
+    def from_lock(self, lock: LockFile, manager: Manager = NPM, scopes: dict[str, str] | None = None) -> Dependencies:
         """What a lock file gives."""
-        return dependencies(self.context, lock, manager=manager, program=self.program, source=SOURCE)
+        return dependencies(self.context, lock, manager=manager, program=self.program, source=SOURCE, scopes=scopes)
 
 
 def row(content: bytes, address: str | None = None, version: str = "1.0.0", **more: Any) -> dict[str, Any]:
@@ -155,6 +170,51 @@ def test_no_digest() -> None:
     found = world.install({"node_modules/alpha": {"version": "1.0.0"}})
     assert found.inputs[0].sha256 == sha256_hex(alpha)
     assert "no digest of alpha 1.0.0" in found.notes[0]
+
+
+PRIVATE = "https://own.example/npm"
+
+
+@pytest.mark.parametrize(
+    ("more", "scopes", "refused"),
+    [
+        ({"resolved": f"{PRIVATE}/@our/a/-/a-1.0.0.tgz"}, {}, True),
+        ({}, {"@our": PRIVATE}, True),
+        ({"resolved": f"{REGISTRY}/@our/a/-/a-1.0.0.tgz"}, {"@our": PRIVATE}, False),
+        ({"integrity": ""}, {"@our": f"{REGISTRY}/"}, False),
+        ({}, {"@other": PRIVATE}, False),
+        ({"resolved": "https://copied.example/@our/a/-/a-1.0.0.tgz"}, {}, False),
+    ],
+)
+def test_what_nothing_binds_is_of_its_own_registry(
+    more: dict[str, Any], scopes: dict[str, str], *, refused: bool
+) -> None:
+    """Another registry may have another package of that name, which would be built with; nobody is asked for it."""
+    world = World()
+    beta = world.publish("beta", v1_0_0={})["1.0.0"]
+    bound = {"node_modules/beta": row(beta, "https://copied.example/beta/-/beta-1.0.0.tgz")}
+    rows = bound | {"node_modules/@our/a": {"version": "1.0.0", **more}}
+    if not refused:
+        world.publish("@our/a", v1_0_0={})
+        assert 2 <= len(world.install(rows, scopes=scopes).inputs)
+        return
+    with pytest.raises(NotRebuildable) as stopped:
+        world.install(rows, scopes=scopes)
+    said = stopped.value.obstacle
+    assert (Verdict.INPUTS_MISSING, []) == (said.verdict, world.fetcher.asked)
+    assert "takes @our/a from https://own.example and has no digest of it" in said.sentence
+
+
+def test_scopes_of_the_commits_own_settings() -> None:
+    """Without a lock file nothing binds what they are asked for."""
+    scopes = scope_registries(f"registry={REGISTRY}\n@our:registry = {PRIVATE} ; note\n[x]\n@late:registry=x\n")
+    assert {"@our": PRIVATE} == scopes
+    registry = World().context.registry
+    check_scopes(registry, {"our", "@ours/a", "b"}, scopes)
+    check_scopes(registry, {"@our/a"}, {"@our": f"{REGISTRY}/x"})
+    with pytest.raises(NotRebuildable) as stopped:
+        check_scopes(registry, {"@our/a"}, scopes)
+    assert "and no lock file binds it" in stopped.value.obstacle.sentence
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ _LARGEST = 1 << 20
 """Bytes of a package.json."""
 _LONGEST = 16 << 20
 """Bytes of a lock file."""
-_TEXTS = (MANIFEST, ".nvmrc", ".node-version", ".github/workflows/*.yml", ".github/workflows/*.yaml")
+_TEXTS = (MANIFEST, ".npmrc", ".nvmrc", ".node-version", ".github/workflows/*.yml", ".github/workflows/*.yaml")
 """At the top of a repository."""
 _NOT_PACKAGES = frozenset({"node_modules", "test", "tests", "fixtures", "__fixtures__", "examples", "example"})
 

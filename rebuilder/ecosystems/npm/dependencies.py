@@ -30,6 +30,7 @@ from rebuilder.ecosystems.npm.lock_files import (
 )
 from rebuilder.ecosystems.npm.packument import Integrity
 from rebuilder.ecosystems.npm.registry import NpmRegistry
+from rebuilder.ecosystems.npm.settings import entries
 from rebuilder.ecosystems.npm.subject import precedence, tarball_name
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.errors import FetchMismatchError, UnavailableError, UnknownProjectError
@@ -155,7 +156,14 @@ def find_lock(files: Mapping[str, bytes], directory: str, tool: Tool) -> LockFil
 
 
 def dependencies(
-    context: DependencyContext, lock: LockFile, *, manager: Manager, program: Input, source: str, own: bool = True
+    context: DependencyContext,
+    lock: LockFile,
+    *,
+    manager: Manager,
+    program: Input,
+    source: str,
+    own: bool = True,
+    scopes: Mapping[str, str] | None = None,
 ) -> Dependencies:
     """The packages of a lock file as inputs, and the commands that install them.
 
@@ -166,6 +174,7 @@ def dependencies(
         program: The family ``npm`` of our own programs.
         source: Directory of the checked-out repository in the sandbox.
         own: Whether the lock file is one of the commit; another one is put in its place for the installation.
+        scopes: Registries that the commit's own settings name for scopes; see :func:`scope_registries`.
 
     Raises:
         NotRebuildable: the lock file cannot be used, or something it names is not to be had.
@@ -182,6 +191,8 @@ def dependencies(
     wanted = [each for each in here if not each.bundled]
     for each in wanted:
         _check_origin(lock, each)
+    # Yarn reads no .npmrc from version 2 on.
+    _check_elsewhere(context.registry, lock, wanted, {} if manager.rewrites_lock else scopes or {})
     tarballs = _tarballs(lock, [each for each in wanted if each.origin is Origin.REGISTRY])
     found, notes = _fetched(context, lock, tarballs)
     inputs = tuple(_input(context.registry, tarball, sha256) for tarball, sha256 in found)
@@ -264,6 +275,54 @@ def _check_origin(lock: LockFile, package: LockedPackage) -> None:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names no exact version of {package.name}.")
     elif len(file_name(package.name, package.version)) > _LONGEST_NAME:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names a version of {package.name} that is too long.")
+
+
+def scope_registries(settings: str) -> dict[str, str]:
+    """The registries of scopes (``@scope``) that an ``.npmrc`` names; hostile."""
+    found = entries(settings, {}).items()
+    return {name.removesuffix(":registry"): value for name, value in found if name.startswith("@")}
+
+
+def check_scopes(registry: NpmRegistry, names: Iterable[str], scopes: Mapping[str, str]) -> None:
+    """Refuse what a commit takes from a registry of its own without a lock file that binds it.
+
+    Raises:
+        NotRebuildable: another registry than the one in npm's settings has it.
+    """
+    for name in sorted(names):
+        address = scopes.get(name.partition("/")[0])
+        if address is not None and _host(address) != _asked(registry, name):
+            raise _of_another(f".npmrc takes {name}", _host(address), "no lock file binds it")
+
+
+def _check_elsewhere(
+    registry: NpmRegistry, lock: LockFile, packages: Sequence[LockedPackage], scopes: Mapping[str, str]
+) -> None:
+    """Refuse a package of another registry that nothing binds: one of the same name may be somebody else's here.
+
+    A registry that has others of the lock file's packages, bound by their digests, is one that this one copies.
+    """
+    here = [each for each in packages if each.origin is Origin.REGISTRY]
+    places = [(each, each.address or scopes.get(each.name.partition("/")[0])) for each in here]
+    named = [(each, _host(place)) for each, place in places if place is not None and _ADDRESS.match(place)]
+    copied = {host for each, host in named if each.digests and each.address is not None}
+    for each, host in named:
+        own = each.address is not None and each.address.startswith(ADDRESS)
+        if not each.digests and not own and host not in copied and host != _asked(registry, each.name):
+            raise _of_another(f"{lock.path} takes {each.name}", host, "has no digest of it")
+
+
+def _asked(registry: NpmRegistry, name: str) -> tuple[str, str]:
+    asked = urlsplit(registry.usual_address(name, ""))
+    return asked.scheme, asked.netloc
+
+
+def _of_another(what: str, host: tuple[str, str], why: str) -> NotRebuildable:
+    return NotRebuildable(
+        Verdict.INPUTS_MISSING,
+        f"{what} from {'://'.join(host)} and {why}: the registry in npm's settings may have another by that name.",
+        Cause.SOURCE_UNAVAILABLE,
+    )
 
 
 def _tarballs(lock: LockFile, packages: Iterable[LockedPackage]) -> list[_Tarball]:
@@ -379,8 +438,8 @@ def _with_loopback_addresses(
     for each in packages:
         if each.origin is Origin.REGISTRY and each.address is not None and _ADDRESS.match(each.address):
             addresses[each.address] = f"{ADDRESS}/{each.name}/-/{tarball_name(each.name, each.version or '')}"
-            asked = urlsplit(registry.usual_address(each.name, each.version or ""))
-            if (named := _host(each.address)) != (asked.scheme, asked.netloc) and not each.address.startswith(ADDRESS):
+            named = _host(each.address)
+            if named != _asked(registry, each.name) and not each.address.startswith(ADDRESS):
                 hosts.add("://".join(named))
     seen: set[str] = set()
 

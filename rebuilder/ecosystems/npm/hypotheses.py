@@ -20,7 +20,7 @@ from typing import TypeVar
 from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, opening, wanted_tools
 from rebuilder.ecosystems.npm.checkout import Checkout, manifests, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
-from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
+from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, check_scopes, dependencies, scope_registries
 from rebuilder.ecosystems.npm.managers import allowed_scripts, choose_manager, fitting_version, npm_series
 from rebuilder.ecosystems.npm.neighbours import built_before
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
@@ -341,7 +341,9 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
         npm = newest(case.tools("npm"), npm_series(node.version))
         tools += [Tool("npm", npm)] if npm is not None else []
     lock, own, chosen, lacks = choice.lock, True, tuple[str, ...](), None
+    scopes = scope_registries(checkout.texts.get(".npmrc", ""))
     if _needed(checkout) and lock is None:
+        check_scopes(case.context.registry, _needed(checkout), scopes)
         manager = _resolver(case.tools("npm"), node.version)
         tools = [manager, *tools]
         resolved = _resolved(case, node, manager)
@@ -356,6 +358,7 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
             program=case.context.programs.program_input("npm"),
             source=in_source(""),
             own=own,
+            scopes=scopes,
         )
         _refuse_itself(case, lock.path, found)
     made = Construction(

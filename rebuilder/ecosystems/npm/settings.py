@@ -242,7 +242,7 @@ class NpmrcSettings:
 
     def _add_file(self, path: Path | None) -> None:
         if path is not None and (text := _text(path)) is not None:
-            self._add(_entries(text, self._where.environment), str(path))
+            self._add(entries(text, self._where.environment), str(path))
 
     def _add(self, entries: Mapping[str, str], place: str) -> None:
         for name, value in entries.items():
@@ -267,9 +267,9 @@ def _project_file(where: NpmProcess) -> Path:
     return where.directory / ".npmrc"
 
 
-def _entries(text: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """``name = value`` lines; sections and lists hold nothing that is needed here."""
-    entries: dict[str, str] = {}
+def entries(text: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """``name = value`` lines of an ``.npmrc``; sections and lists hold nothing that is needed here."""
+    found: dict[str, str] = {}
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("["):
@@ -277,8 +277,8 @@ def _entries(text: str, environment: Mapping[str, str]) -> dict[str, str]:
         name, equals, value = stripped.partition("=")
         if not equals or stripped.startswith((";", "#")):
             continue
-        entries[_expanded(_plain(name), environment)] = _expanded(_plain(value), environment)
-    return entries
+        found[_expanded(_plain(name), environment)] = _expanded(_plain(value), environment)
+    return found
 
 
 def _plain(value: str) -> str:
