@@ -138,6 +138,8 @@ def test_stanzas_of_a_large_list() -> None:
     assert [] == list(deb822.found(LIST + b"\nPackage: bb\n", b"Package", b"")) + list(
         deb822.found(b"", b"Package", b"a")
     )
+    singly = [(name, each) for name in ("a", "b") for each in deb822.found(LIST, b"Package", name.encode())]
+    assert singly == list(deb822.found_any(LIST, b"Package", {"a", "b", "c"}))
     assert 3 == len(list(deb822.stanzas(LIST)))
     assert 3 == len(list(deb822.stanzas(LIST.replace(b"\n\n", b"\n \t\n\n"))))
     assert ["a", "b", "b"] == list(deb822.values(LIST, b"Package"))

@@ -97,23 +97,22 @@ def pinned_packages(
         UnavailableError: a mirror does not answer.
     """
     search = _Search(context, releases, lists, architecture)
-    search.look_up({each.name for each in pins})
     found: dict[tuple[str, str], PinnedPackage] = {}
-    waiting = [(each, False) for each in reversed(pins)]
+    given, waiting = set(pins), list(pins)
     while waiting:
-        pin, follows = waiting.pop()
-        if (pin.name, pin.version) in found or search.listed(pin):
-            continue
-        if len(found) >= _MOST:
+        search.look_up({each.name for each in waiting})
+        absent = [each for each in waiting if (each.name, each.version) not in found and not search.listed(each)]
+        if len(found) + len(absent) > _MOST:
             sentence = f"More than {_MOST:,} build dependencies are in no list of the archive any more."
             raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
-        package = search.elsewhere(pin)
-        if package is None:
-            if follows:  # apt says what is lacking, where it matters
-                continue
-            raise _missing(pin)
-        found[pin.name, pin.version] = package
-        waiting += [(each, True) for each in _same_version(package)]
+        kept, waiting = search.kept(absent), []
+        for pin in absent:
+            package = kept.get(pin) or search.elsewhere(pin)
+            if package is not None:
+                found[pin.name, pin.version] = package
+                waiting += _same_version(package)
+            elif pin in given:  # of the others apt says which are lacking, where it matters
+                raise _missing(pin)
     return tuple(found.values())
 
 
@@ -143,24 +142,20 @@ class _Search:
 
     def look_up(self, names: AbstractSet[str]) -> None:
         """Find all entries of packages in one pass over each list."""
-        self._current |= {name: [] for name in names}
-        for index in self._lists if names else ():
-            for name, stanza in deb822.found_any(self._context.archive.text(index), b"Package", names):
+        new = names - set(self._current)
+        self._current |= {name: [] for name in new}
+        for index in self._lists if new else ():
+            for name, stanza in deb822.found_any(self._context.archive.text(index), b"Package", new):
                 self._current[name].append((index, self._package(index, name, stanza)))
 
     def listed(self, pin: Pin) -> bool:
         """Whether a list of the suite has the version; apt finds it there."""
-        here = [package for _, package in self._entries(pin.name) if package.version == pin.version]
+        here = [package for _, package in self._current[pin.name] if package.version == pin.version]
         return any(pin.sha256 in {None, each.file.sha256} for each in here)
 
     def elsewhere(self, pin: Pin) -> PinnedPackage | None:
-        """The version from a list that a suite had, or else from the pool, or from the snapshot."""
-        return self._kept(pin) or self._pool(pin) or self._snapshot(pin)
-
-    def _entries(self, name: str) -> list[tuple[SignedIndex, BinaryPackage]]:
-        if name not in self._current:
-            self.look_up({name})
-        return self._current[name]
+        """The version from the pool, or else from the snapshot."""
+        return self._pool(pin) or self._snapshot(pin)
 
     @staticmethod
     def _package(index: SignedIndex, name: str, stanza: bytes) -> BinaryPackage:
@@ -170,18 +165,25 @@ class _Search:
             sentence = f"The entry of {name} in {index.path} cannot be used: {error}."
             raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
 
-    def _kept(self, pin: Pin) -> PinnedPackage | None:
+    def kept(self, pins: Sequence[Pin]) -> dict[Pin, PinnedPackage]:
+        """Those of the pins that a list has which a suite had before; one pass over each, the newest first."""
         archive, looked_at = self._context.archive, {each.sha256 for each in self._lists}
-        for current in self._releases:
-            for release in archive.earlier(current):
-                for index in archive.kept(release, f"binary-{self._architecture}/Packages"):
-                    if index.sha256 in looked_at:
-                        continue
-                    looked_at.add(index.sha256)
-                    for stanza in deb822.found(archive.text(index), b"Package", pin.name.encode()):
-                        if (found := self._from_list(pin, index, stanza)) is not None:
-                            return found
-        return None
+        wanted: dict[str, list[Pin]] = {}
+        for pin in pins:
+            wanted.setdefault(pin.name, []).append(pin)
+        found: dict[Pin, PinnedPackage] = {}
+        for release in (each for current in self._releases for each in archive.earlier(current)):
+            if len(found) == len(set(pins)):
+                break
+            for index in archive.kept(release, f"binary-{self._architecture}/Packages"):
+                if index.sha256 in looked_at:
+                    continue
+                looked_at.add(index.sha256)
+                for name, stanza in deb822.found_any(archive.text(index), b"Package", wanted):
+                    for pin in wanted[name]:
+                        if pin not in found and (package := self._from_list(pin, index, stanza)) is not None:
+                            found[pin] = package
+        return found
 
     def _from_list(self, pin: Pin, index: SignedIndex, stanza: bytes) -> PinnedPackage | None:
         try:
@@ -197,7 +199,7 @@ class _Search:
 
     def _pool(self, pin: Pin) -> PinnedPackage | None:
         """By the name that the archive gives files, where it has another version of the package."""
-        for index, other in reversed(self._entries(pin.name)):
+        for index, other in reversed(self._current[pin.name]):
             directory = other.file.path.rpartition("/")[0]
             for architecture in dict.fromkeys((other.architecture, self._architecture, "all")):
                 path = f"{directory}/{file_name(pin.name, pin.version, architecture)}"
