@@ -161,6 +161,10 @@ def preflight(
     patch: Annotated[
         Path | None, typer.Option("--patch", help="Write the patches that rules know to this file.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", help="Write an SBOM of what it is built with to this file, NAME.cdx.json."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Before the upload: say whether a stranger will get the same bytes from your project, and what to change.
@@ -170,7 +174,7 @@ def preflight(
     """
     from rebuilder.cli.preflight import preflight
 
-    return preflight(config, paths or [Path()], as_json=as_json, sarif=sarif, patch=patch)
+    return preflight(config, paths or [Path()], as_json=as_json, sarif=sarif, patch=patch, record=record)
 
 
 with_settings(app.command(), "store")(replay)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rebuilder.cli.display import Display
 from rebuilder.cli.explain import evidence_words
@@ -17,6 +18,7 @@ from rebuilder.model.project import Outcome, OwnFile, Preflight, ProjectFinding,
 from rebuilder.model.text import visible
 from rebuilder.network.git.work_tree import read_work_tree
 from rebuilder.preflight.examination import examine
+from rebuilder.preflight.record import build_sbom
 from rebuilder.preflight.sarif import preflight_sarif
 from rebuilder.store.protocol import Blobs
 from rebuilder.wiring import wire
@@ -29,12 +31,19 @@ _CODES = {
 }
 _ICONS = {Outcome.SAME: "✔", Outcome.SAME_CONTENT: "≈", Outcome.DIFFERS: "✘", Outcome.UNDECIDED: "?"}
 _RELEASES = "dist"
+_RECORDS = ".cdx.json"
 _LARGEST_TEXT = 256 << 10
 _MOST_TEXTS = 200
 
 
 def preflight(
-    config: Config, paths: Sequence[Path], *, as_json: bool, sarif: Path | None = None, patch: Path | None = None
+    config: Config,
+    paths: Sequence[Path],
+    *,
+    as_json: bool,
+    sarif: Path | None = None,
+    patch: Path | None = None,
+    record: Path | None = None,
 ) -> int:
     """Look at a project and print what was found.
 
@@ -44,6 +53,7 @@ def preflight(
         as_json: One JSON object instead of sentences.
         sarif: Where SARIF is written, too.
         patch: Where the patches are written that rules know.
+        record: Where an SBOM of what it is built with is written, for the project to carry.
 
     Returns:
         0: a stranger gets the same bytes, or the same content; 1: not; 3: that could not be found out.
@@ -52,6 +62,8 @@ def preflight(
         UsageError: there is no project.
         RebuilderError: something on our side failed.
     """
+    if record is not None and not record.name.endswith(_RECORDS):
+        raise UsageError(f"A record is named NAME{_RECORDS}, not {visible(record.name)}.")
     directory, files = _asked(paths)
     name, facts = _ecosystem(directory)
     files = files or _to_be_published(directory / _RELEASES, facts)
@@ -64,10 +76,18 @@ def preflight(
         parts.stopwatch.end()
     if sarif is not None:
         _write(sarif, preflight_sarif(found, facts.project_files[0]))
+    if record is not None and found.definition is not None:
+        _write(record, build_sbom(found.definition).decode())
     if patch is not None:
         _write(patch, "".join(filter(None, (each.patch for each in found.findings))))
-    print(json.dumps(found.document()) if as_json else "\n".join(lines(found)))  # noqa: T201
+    print(json.dumps(document(found)) if as_json else "\n".join(lines(found)))  # noqa: T201
     return _CODES[found.outcome]
+
+
+def document(found: Preflight) -> dict[str, Any]:
+    """What was found as plain JSON types, with the build definition in its published form."""
+    plain = found.replace(definition=None).document()
+    return plain if found.definition is None else plain | {"buildDefinition": found.definition.slsa}
 
 
 def _asked(paths: Sequence[Path]) -> tuple[Path, list[Path]]:

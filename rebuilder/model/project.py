@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.comparison import Level
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
@@ -122,6 +123,8 @@ class Preflight(Value):
     unexplained: tuple[str, ...] = ()
     """Members that differ and that nothing explains."""
     notes: tuple[str, ...] = ()
+    definition: BuildDefinition | None = None
+    """How it was built here."""
     builds: int = 0
     """How many were made."""
     cpu_seconds: float = 0.0

@@ -138,6 +138,7 @@ def examine(
         findings=tuple(merged),
         unexplained=tuple(_unexplained(made, rules)),
         notes=(*project.notes, *_tree_notes(tree), *_clock_notes(made)),
+        definition=project.hypotheses[-1].definition,
         builds=made.count,
         cpu_seconds=round(made.cpu_seconds, 3),
         seconds=round(time.monotonic() - start, 3),

@@ -5,7 +5,7 @@ member has that time; without it source files keep the time they have on disk an
 time flit writes. ``[tool.minibackend]`` in ``pyproject.toml`` makes it misbehave on purpose: ``fail``
 (a message), ``random`` (true: one member has random bytes), ``now`` (true: ``.dist-info`` has the wall clock),
 ``embed`` (names of things around the build that one member then holds, see ``_embedded``),
-``seconds`` (how long it takes, but for its author).
+``seconds`` (how long it takes, but for its author), ``sboms`` (files that go into ``.dist-info/sboms``, PEP 770).
 Members are stored, not deflated, so that no zlib version shows in the output.
 """
 
@@ -51,6 +51,9 @@ def build_wheel(
         members.append((f"{name}/_random.py", b"token = " + repr(os.urandom(8)).encode() + b"\n", FLIT_TIME, 0o644))
     if "embed" in options:
         members.append((f"{name}/_embedded.py", _embedded(name, options["embed"]).encode(), FLIT_TIME, 0o644))
+    for sbom in options.get("sboms", []):
+        member = f"{name}-{version}.dist-info/sboms/{Path(sbom).name}"
+        members.append((member, Path(sbom).read_bytes(), FLIT_TIME, 0o644))
     metadata_time = _moment(float(os.environ.get("MINIBACKEND_NOW", time.time())) if options.get("now") else None)
     for filename, text in (("METADATA", _metadata(project)), ("WHEEL", _wheel(options))):
         members.append((f"{name}-{version}.dist-info/{filename}", text.encode(), metadata_time, 0o644))

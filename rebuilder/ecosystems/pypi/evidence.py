@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.archives import check_source, source_path, texts_below
+from rebuilder.ecosystems.pypi.build_record import RECORD
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to_verify
@@ -28,6 +29,7 @@ MAX_BYTES = 4 << 20
 WHEEL_TEXTS = (
     *(f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")),
     "*-nspkg.pth",
+    RECORD,
 )
 _COMPILED = re.compile(r"\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*$", re.IGNORECASE)
 _COMMAND = re.compile(r"\.data/scripts/[^/]+$|(?:^|/)bin/[^/.]+$")

@@ -12,6 +12,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools, replayed
+from rebuilder.ecosystems.pypi.build_record import recorded_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
@@ -75,6 +76,8 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
                 return None
             _build_without_compiling(context, case, history, compiled)
             return compiled
+        if _build_as_recorded(context, case, history):
+            return None
         tried = [each.hypothesis.name for each in history.attempts]
         try_candidates(
             history,
@@ -89,6 +92,28 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
+
+
+RECORDED = "-as-recorded"
+"""In the name of a hypothesis with the tools that the release records."""
+
+
+def _build_as_recorded(context: PlanningContext, case: WheelEvidence, history: History) -> bool:
+    """Plan builds with the tools that the release says it was built with; whether one confirms it."""
+    tools = recorded_tools(case.wheel, case.source)
+    if tools is None:
+        return False
+    recorded = replace(case, tools=replace(case.tools, requirements=tools))
+    with suppress(NotRebuildable):  # what is recorded may be nowhere to be had
+        try_candidates(
+            history,
+            [replace(each, name=f"{each.name}{RECORDED}") for each in _wheel_candidates(case)],
+            interpreters=context.notebook.once(case.evidence, "interpreters", lambda: _interpreters(context, case))[:1],
+            resolve=lambda interpreter: context.notebook.once(
+                case.evidence, ("recorded", interpreter), lambda: _with_requirements(context, recorded, interpreter)
+            ),
+        )
+    return any(each.confirms and RECORDED in each.hypothesis.name for each in history.attempts)
 
 
 def _build_in_image(context: PlanningContext, case: WheelEvidence, history: History) -> bool:

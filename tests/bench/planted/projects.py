@@ -98,7 +98,15 @@ def _several() -> Iterator[tuple[str, Planted]]:
 
 
 ONE, THREE = dict(_one()), dict(_several())
-NONE = {f"none-{backend}": Planted("nothing", backend) for backend in ("minibackend", *_BACKENDS)}
-"""What a backend does by itself: its causes are in every project that is built with it."""
+NONE = {
+    "none-minibackend": Planted("nothing"),
+    **{
+        f"none-{backend}": _whole(
+            Planted("the same in each build", backend, code='write("PKG/made.txt", "always\\n")\n')
+        )
+        for backend in _BACKENDS
+    },
+}
+"""What a backend does by itself, with a file that the build writes: its causes are in all that are built with it."""
 PROJECTS = {**NONE, **ONE, **THREE}
 assert (25, 10) == (len(ONE), len(THREE))
