@@ -56,7 +56,14 @@ def _one() -> Iterator[tuple[str, Planted]]:
     for cause, number in _WANTED.items():
         found = [each for each in conditions.PLANTED if each.causes == (cause,) and each.what != _SAME_EVERYWHERE]
         if cause is Cause.EMBEDDED_TIME:
-            found.append(_together((cause,), "a date", "setuptools", {cause: ("day", "datetime.date.today()")}))
+            found.append(
+                _together(
+                    (cause,),
+                    "a date",
+                    "setuptools",
+                    {cause: ("day", "datetime.datetime.now(datetime.timezone.utc).date()")},
+                )
+            )
         for at, each in enumerate(found[-number:], start=1):
             yield f"{cause.value}-{at}", _whole(each)
     code = 'write("PKG/made.txt", open("words.in").read())\n'
