@@ -16,7 +16,7 @@ import contextlib
 import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -29,7 +29,7 @@ from rebuilder.ecosystems.debian.candidates import Candidate
 from rebuilder.ecosystems.debian.documents import given_build_info
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
 from rebuilder.ecosystems.debian.pinned_packages import Pin
-from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, newest_tool, shown_moment, traces_of
+from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, newest_tool, traces_of
 from rebuilder.ecosystems.debian.subject import file_name, release_purl
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, other_versions
 from rebuilder.ecosystems.obstacles import NotRebuildable
@@ -305,15 +305,16 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
     if traces is None or traces.unpaired:
         return None
     missing = [each for each in _others(case, way, traces) if each.sure]
-    if missing:
+    room = case.room(way)[0]
+    tool, moment = case.once(("tools", way.suite), lambda: newest_tool(room))
+    # The time of the rebuilt one: that in the published one is whatever its builder wrote.
+    built = datetime.fromtimestamp(traces.moment, UTC) if traces.moment is not None else None
+    newer = tool is not None and moment is not None and built is not None and moment > built + _LATER
+    if missing and traces.follows(missing, made_with(room)) and (newer or not traces.compiling):
         words = " ".join(dict.fromkeys(each.sentence for each in missing[:3]))
         named = " and ".join(dict.fromkeys(f"{each.package} {each.wanted}" for each in missing[:3]))
         return _missing(f"{words} With what there is of {named} it does not come out, and no other is to be had.")
-    if not traces.compiled:
-        return None
-    tool, moment = case.once(("tools", way.suite), lambda: newest_tool(case.room(way)[0]))
-    built = shown_moment(case.evidence)
-    if tool is None or moment is None or built is None or moment <= built + _LATER:
+    if not traces.compiled or not newer or tool is None or moment is None or built is None:
         return None
     name, version = tool
     laid = (
@@ -323,7 +324,8 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
     )
     return _missing(
         f"Only compiled code differs. The package is of {built:%Y-%m-%d}; {name} {version}, the one of {way.suite}, is "
-        f"of {moment:%Y-%m-%d}: it was built with {name} before {version}, which nobody has any more.{laid}"
+        f"of {moment:%Y-%m-%d}: it was built with {name} before {version}, which nobody has any more.{laid} "
+        "Whether its code is that of its source is not shown."
     )
 
 

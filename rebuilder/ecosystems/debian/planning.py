@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -128,14 +128,6 @@ def newest_tool(environment: BuildEnvironment) -> tuple[tuple[str, str] | None, 
         if moment is not None and (newest[1] is None or moment > newest[1]):
             newest = (name.removesuffix("-base").removesuffix("-common"), installed[name]), moment
     return newest
-
-
-def shown_moment(evidence: Evidence) -> datetime | None:
-    """When a package was made, as it says itself: the date of its changelog, which the tools write into the archive."""
-    listing = evidence.artifact_inspection
-    if listing is None or not listing.members:
-        return None
-    return datetime.fromisoformat(listing.members[0].mtime).replace(tzinfo=UTC)
 
 
 def traces_of(context: PlanningContext, evidence: Evidence, rebuilt: Output) -> Traces | None:

@@ -7,7 +7,7 @@ answer only says what to build with next, and whether that was right is seen by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import Field
@@ -40,6 +40,26 @@ class Traces(Value):
     compiled: bool = False
     others: tuple[str, ...] = ()
     unpaired: bool = False
+    compiling: bool = False
+    swapped: dict[str, tuple[tuple[str, str], ...]] = {}
+    documents: tuple[str, ...] = ()
+    stray: tuple[str, ...] = ()
+    moment: int | None = Field(default=None, ge=0)
+
+    def follows(self, others: Sequence[OtherVersion], installed: Mapping[str, str]) -> bool:
+        """Whether what is no compiled code may all be the doing of tools or libraries of other versions.
+
+        Manuals and metadata that name their tool, and what is the same but for versions: theirs those that are wanted,
+        ours those of packages that are here.
+        """
+        wanted = {word for each in others for word in (each.wanted, *self._said(each.package))}
+        ours = {word for version in installed.values() for word in (version, plain(version))}
+        pairs = [pair for pairs in self.swapped.values() for pair in pairs]
+        return not self.stray and all(theirs in wanted and (mine in ours) for theirs, mine in pairs)
+
+    def _said(self, package: str) -> Iterator[str]:
+        for words in self.named.get("gcc" if package.startswith("gcc-") else package, ()):
+            yield from words.split()
 
 
 class OtherVersion(NamedTuple):

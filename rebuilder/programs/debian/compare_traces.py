@@ -4,12 +4,18 @@ Looked at are members that both have and that differ. The result is JSON: ``name
 versions that only the published one names in the words of that tool; ``theirs`` and ``ours``, words in the form of
 versions that only one of the two has; ``paths``, build directories that only the published one has; ``notes``, the note
 sections of the first ELF file in which these differ; ``compiled``, whether nothing but code and data of ELF files
-differs; ``others``, the names of what else does; and ``unpaired``, whether one has a member more than the other.
+differs; ``others``, the names of what else does; ``unpaired``, whether one has a member more than the other;
+``moment``, the newest time in the rebuilt one, which tools of its source wrote.
+
+What else differs may be the doing of a tool of another version: ``swapped`` has the pairs of versions in members that
+are the same but for those; ``documents`` are manuals and metadata that nothing runs and whose tool names itself in
+them; ``stray`` is what is neither. ``compiling`` is whether ELF files are among what differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import re
@@ -25,6 +31,7 @@ from rebuilder.programs.archive.reading import Entry
 from rebuilder.programs.compare import elf_sections
 
 _MEMBER, _WORDS = 64 << 20, 400
+_MOST_WORDS = 10_000
 _VERSION = rb"[0-9]{1,8}(?:\.[0-9]{1,8}){1,4}[0-9A-Za-z.+~-]{0,40}"
 _WORD = re.compile(rb"(?<![0-9A-Za-z.+~-])(?:go|v)?(" + _VERSION + rb")")
 _PATH = re.compile(rb"/build/[a-z0-9][a-z0-9.+-]{1,60}-[A-Za-z0-9]{6}/[A-Za-z0-9.+~-]{1,80}(?=[/\x00\"'\s])")
@@ -45,6 +52,12 @@ _NAMED = {
 _LISTS = ("control.tar/md5sums",)
 _CONTROL = "control.tar/control"
 _TEXT = re.compile(rb"[\t\n\x20-\x7e]{5,}(?=\x00)")
+_DOCUMENT = re.compile(
+    r"data\.tar/usr/(?:share/(?:man|doc|info)/.+"
+    r"|lib/python3/dist-packages/[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO|WHEEL))"
+)
+_PAIRS = 20
+"""Versions that a member may have otherwise and still be the same but for those."""
 _SIZE = re.compile(rb"^Installed-Size: [0-9]+\n", re.MULTILINE)
 
 
@@ -72,6 +85,10 @@ class _Words(NamedTuple):
     """Of an ELF file: what stands in its read-only data as text."""
     control: bytes
     """Of a control file: all but how large the package is."""
+    form: str
+    """Digest of its content without versions."""
+    order: list[str] | None
+    """The versions as they stand in it; None where there are too many."""
 
 
 def compared(published: str, rebuilt: str) -> dict[str, Any]:
@@ -100,6 +117,17 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
     others = wanted - elf
     if _CONTROL in both and theirs[_CONTROL].control == ours[_CONTROL].control:
         others.discard(_CONTROL)
+    documents = {
+        name
+        for name in others & both
+        if _DOCUMENT.fullmatch(name) and theirs[name].named and _is_plain(left[name]) and _is_plain(right[name])
+    }
+    swapped = {
+        name: pairs
+        for name in (others & both) - documents
+        if _but_content(left[name]) == _but_content(right[name])
+        and (pairs := _swapped(theirs[name], ours[name])) is not None
+    }
     return {
         "named": {tool: sorted(versions)[:20] for tool, versions in named.items()},
         "theirs": sorted(only[0] - only[1])[:_WORDS],
@@ -109,6 +137,13 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
         "compiled": bool(elf) and not others,
         "others": sorted(others)[:100],
         "unpaired": left.keys() != right.keys(),
+        "compiling": any(theirs[name].notes is not None for name in wanted & both),
+        "swapped": dict(sorted(swapped.items())[:_WORDS]),
+        "documents": sorted(documents)[:_WORDS],
+        "stray": sorted(
+            [*(others - swapped.keys() - documents), *sorted(swapped)[_WORDS:], *sorted(documents)[_WORDS:]]
+        )[:_WORDS],
+        "moment": _moment(sides[1]),
     }
 
 
@@ -124,7 +159,9 @@ def _words(path: str, wanted: set[str]) -> dict[str, _Words]:
         versions = {match[1].decode("ascii").rstrip(".+~-") for match in _WORD.finditer(content)}
         paths = {each.decode("ascii") for each in _PATH.findall(content)}
         control = _SIZE.sub(b"", content) if name == _CONTROL else b""
-        found[name] = _Words(named, versions, paths, _notes(content), _texts(content), control)
+        found[name] = _Words(
+            named, versions, paths, _notes(content), _texts(content), control, *_without_versions(content)
+        )
 
     if wanted:
         _each(path, wanted, look)
@@ -147,6 +184,46 @@ def _notes(content: bytes) -> list[str] | None:
 def _texts(content: bytes) -> set[bytes]:
     data = [content[each.at : each.end] for each in _sections(content) if each.name.startswith(".rodata")]
     return {text for each in data for text in _TEXT.findall(each)}
+
+
+def _without_versions(content: bytes) -> tuple[str, list[str] | None]:
+    order: list[str] = []
+    digest, at = hashlib.sha256(), 0
+    for match in _WORD.finditer(content):
+        if len(order) == _MOST_WORDS:
+            return "", None
+        digest.update(b"%d:%s" % (match.start(1) - at, content[at : match.start(1)]))
+        order.append(match[1].decode("ascii"))
+        at = match.end(1)
+    digest.update(content[at:])
+    return digest.hexdigest(), order
+
+
+def _swapped(one: _Words, two: _Words) -> list[tuple[str, str]] | None:
+    """Versions that are others in one of two members that are the same but for them; None where more is."""
+    found: set[tuple[str, str]] = set()
+    if one.notes is None or two.notes is None:
+        sides = [((one.form, one.order), (two.form, two.order))]
+    else:  # code is another matter
+        forms = dict(map(_without_versions, sorted(two.texts)))
+        sides = [(each, (each[0], forms.get(each[0]))) for each in map(_without_versions, one.texts - two.texts)]
+    for (form, order), (other, others) in sides:
+        if order is None or others is None or form != other or len(order) != len(others):
+            return None
+        found.update((left, right) for left, right in zip(order, others, strict=True) if left != right)
+    return sorted(found) if len(found) <= _PAIRS else None
+
+
+def _is_plain(facts: tuple[Any, ...]) -> bool:
+    """Whether a member is one file with the mode and the owner that any document has."""
+    return [(kind, mode, owner[:2]) for kind, _sha256, _size, _link, mode, owner, *_ in facts] == [
+        ("file", 0o644, (0, 0))
+    ]
+
+
+def _moment(archive: Any) -> int | None:
+    times = [each.mtime.partition(".")[0] for each in archive.data.members]
+    return max((int(each) for each in times if each.isdecimal() and len(each) <= 10), default=None)
 
 
 def _but_content(facts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
