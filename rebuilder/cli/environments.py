@@ -31,6 +31,7 @@ def show(config: Config) -> None:
     for record, names in _store(config).kept_trees():
         provides = ", ".join(f"{what} {version}" for what, version in record.spec.provides.items())
         state = "in use" if record.spec.name in names else "kept by its digest"
+        state = state if record.base is None else f"lies over {record.base[:16]}"
         line = (
             f"{record.sha256}  {record.spec.name:<14} {provides:<13} "
             f"{len(record.made.packages):>3} packages  {record.made_at:%Y-%m-%d}  {state}"

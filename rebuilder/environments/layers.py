@@ -66,11 +66,21 @@ def install(
     place: Path,
     *,
     base: BuildEnvironment,
+    below: bytes,
     packages: Sequence[LayerPackage],
     releases: Sequence[Release],
     as_root: AsRoot,
 ) -> Made:
     """Make the directories ``root`` and ``hidden`` in a directory, which takes logs too.
+
+    Args:
+        spec: What is asked for.
+        place: The directory.
+        base: What the packages are installed over.
+        below: Listing of the base.
+        packages: The packages.
+        releases: The signed indexes that promised them.
+        as_root: Where their scripts run.
 
     Raises:
         BuildEnvironmentError: a file is not the one that was promised, or a package cannot be installed.
@@ -85,7 +95,7 @@ def install(
     configure_over(spec, root, base.root, files, as_root)
     for directory in (files, place / "work"):
         shutil.rmtree(directory)
-    _settle(root, (base.root.parent / "listing").read_bytes(), place / "hidden")
+    _settle(root, below, place / "hidden")
     return Made(
         packages=tuple(sorted((each.package for each in packages), key=lambda each: (each.name, each.architecture))),
         releases=tuple(releases),

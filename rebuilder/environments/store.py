@@ -172,11 +172,25 @@ class EnvironmentStore:
         wanted = layers.manifest(base, packages)
 
         def maker(spec: Manifest, root: Path) -> Made:
-            return layers.install(spec, root.parent, base=base, packages=packages, releases=releases, as_root=as_root)
+            return layers.install(
+                spec,
+                root.parent,
+                base=self.by_digest(base.sha256),
+                below=self._listing(base.sha256),
+                packages=packages,
+                releases=releases,
+                as_root=as_root,
+            )
 
         with _disk_errors(self._root), self._lock(wanted.name):
             record = self._current(wanted.name, "layers")
             return self._checked(self._make(wanted, maker=maker) if record is None else record)
+
+    def _listing(self, sha256: str) -> bytes:
+        listing = (self._tree(sha256) / "listing").read_bytes()
+        if sha256_hex(listing) != sha256:
+            raise self._broken(sha256, "listing")
+        return listing
 
     def record(self, sha256: str, name: str | None = None) -> Record:
         """What is kept about a tree.
@@ -309,7 +323,7 @@ class EnvironmentStore:
                 raise BaseMissingError(record.spec.name, record.base)
             if self.by_digest(record.base).layers:
                 raise exchange.NotAnExportError("it lies over one that lies over another one itself")
-            exchange.check(found, (self._tree(record.base) / "listing").read_bytes())
+            exchange.check(found, self._listing(record.base))
         making = _directory(_directory(self._root) / "making")
         place = Path(tempfile.mkdtemp(prefix="import@", dir=making))
         try:

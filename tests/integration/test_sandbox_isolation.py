@@ -186,12 +186,21 @@ def test_denied_calls(room: Room) -> None:
         ("libc.socket(38, 5, 0)", "EAFNOSUPPORT"),  # AF_ALG
         ("libc.socket(16, 3, 15)", "EAFNOSUPPORT"),  # AF_NETLINK, NETLINK_KOBJECT_UEVENT
         ("libc.syscall(451, 0, 0, 0, 0)", "ENOSYS"),  # cachestat, newer than the filter
+        ("libc.chown(b'/tmp', 0, -1)", "EPERM"),  # the kernel calls users that are not mapped an invalid argument
+        ("libc.lchown(b'/tmp', -1, 50)", "EPERM"),
+        ("libc.fchownat(-100, b'/tmp', 65534, -1, 0)", "EPERM"),
     ],
 )
 def test_denied_arguments(room: Room, call: str, error: str) -> None:
     """Calls that are fine with some arguments are denied with others."""
     answer = room.ask(f"{CALLS}answer = [{call}, errno.errorcode.get(ctypes.get_errno())]")
     assert [-1, error] == answer
+
+
+def test_own_files_stay_own(room: Room) -> None:
+    """A build may give its files to itself, as cp and tar do."""
+    run = room.shell("echo x >/build/x && chown 1000:1000 /build/x && chown :1000 /build/x && cp -p /build/x /out/x")
+    assert (0, ["x"]) == (run.exit_code, [each.filename for each in run.outputs])
 
 
 def test_no_namespaces_by_clone(room: Room) -> None:
