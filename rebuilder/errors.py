@@ -59,6 +59,10 @@ class BuildEnvironmentError(RebuilderError):
     """A build environment cannot be made, or was modified since it was."""
 
 
+class PackageInstallationError(BuildEnvironmentError):
+    """Packages cannot be installed, by what they do themselves and not for want of anything here."""
+
+
 class CorruptError(RebuilderError):
     """Something of our own is not what it was: it broke, or somebody changed it. An alarm, whoever comes upon it."""
 

@@ -122,6 +122,7 @@ def _settle(root: Path, below: bytes, hidden: Path) -> None:
         below: Listing of the base.
         hidden: Where whiteouts go.
     """
+    level(root)  # scripts may have locked directories and files
     for name in MOUNT_POINTS:
         remove(root / name)
     lines = set(below.splitlines())

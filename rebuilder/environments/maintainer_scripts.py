@@ -15,7 +15,7 @@ from typing import Protocol
 from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.finishing import compiling
 from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, TIME, level, remove
-from rebuilder.errors import BuildEnvironmentError, SandboxUnavailableError
+from rebuilder.errors import BuildEnvironmentError, PackageInstallationError, SandboxUnavailableError
 from rebuilder.model.environment import Manifest
 from rebuilder.model.text import clipped
 
@@ -56,7 +56,8 @@ def configure(spec: Manifest, root: Path, as_root: AsRoot) -> None:
     """Install the packages that apt downloaded into an extracted tree; its parent directory takes the log.
 
     Raises:
-        BuildEnvironmentError: a maintainer script fails; the sentence has what dpkg said.
+        PackageInstallationError: a maintainer script fails; the sentence has what dpkg said.
+        BuildEnvironmentError: it takes too long, or the disk is full.
         SandboxUnavailableError: this machine cannot give the isolation.
     """
     _run(spec, as_root(root, root.parent), root.parent, "/var/cache/apt/archives")
@@ -97,7 +98,8 @@ def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
         said = [line.strip() for line in error.output.splitlines()]
         said = [line for line in said if "error" in line][:2] or said[-1:]
         told = f" It said: {clipped(' '.join(said), 300)}" if said else ""
-        raise BuildEnvironmentError(
+        theirs = error.code is not None and error.code > 0 and "No space left" not in error.output
+        raise (PackageInstallationError if theirs else BuildEnvironmentError)(
             f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error}).{told}"
         ) from error
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rebuilder.environments.tree import walk
@@ -109,3 +110,12 @@ def remove(place: Path) -> None:
         shutil.rmtree(place)
     else:
         place.unlink(missing_ok=True)
+
+
+def discard(place: Path) -> None:
+    """Remove a directory as far as that can be done, with what maintainer scripts locked in it."""
+    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        with suppress(OSError):
+            level(place)
+        shutil.rmtree(place, ignore_errors=True)

@@ -46,7 +46,7 @@ from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.maintainer_scripts import AsRoot
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage, Wanted
 from rebuilder.environments.record import Record
-from rebuilder.environments.settle import RECIPE, retime
+from rebuilder.environments.settle import RECIPE, discard, retime
 from rebuilder.environments.tree import kept, whole_listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import NAME, Made, Manifest, Release, Specification
@@ -502,7 +502,7 @@ class EnvironmentStore:
             else:
                 self._complete(record, found, place)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            discard(place)
         self._point(spec.name, record.sha256)
         return record
 

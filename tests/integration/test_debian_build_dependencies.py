@@ -285,6 +285,9 @@ def test_environment_with_what_was_chosen(builder: Builder) -> None:
     (builder.archive.root / "debian/pool/b1_1-1_all.deb").unlink()
     with pytest.raises(NotRebuildable, match="files of build dependencies: b1 1-1"):
         environment(builder.context(), builder.base, other)
+    builder.archive.add("broken", {}, {"postinst": "#!/bin/sh\nexit 1\n"})
+    with pytest.raises(NotRebuildable, match="cannot be configured"):
+        environment(builder.context(), builder.base, builder.resolved("broken"))
 
 
 def test_files_of_a_source_package(builder: Builder, tmp_path: Path) -> None:

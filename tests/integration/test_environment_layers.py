@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
-from rebuilder.errors import BaseMissingError, BuildEnvironmentError
+from rebuilder.errors import BaseMissingError, BuildEnvironmentError, PackageInstallationError
 from tests.fakes import layers
 from tests.fakes.clock import FixedClock
 from tests.fakes.debian_archive import Archive, programs, served_archive
@@ -89,6 +89,10 @@ def archive() -> Iterator[Archive]:
             archive.add("base", {**programs(*PROGRAMS, "cp", "mv", "rmdir"), **files}, scripts, "Essential: yes\n")
             archive.add("needed", {}, {"postinst": "#!/bin/sh -e\necho another >/etc/needed\n"})
             archive.add("changes", {"usr/bin/x": "#!/bin/sh\n"}, {"postinst": CHANGES}, "Depends: needed\n")
+            lock = "#!/bin/sh -e\nmkdir -p /usr/share/locked/in && echo x >/usr/share/locked/in/x\n"
+            lock += "chmod 0 /usr/share/locked/in/x /usr/share/locked\n"
+            archive.add("locks", {}, {"postinst": lock})
+            archive.add("fails", {}, {"postinst": f"{lock}exit 1\n"})
             yield archive
 
 
@@ -102,14 +106,14 @@ def store(archive: Archive, root: Path) -> EnvironmentStore:
     return layers.store(archive.etc_apt, archive.keyring, root)
 
 
-def by_nobody(archive: Archive, script: str) -> dict[str, Any]:
+def by_nobody(archive: Archive, script: str, names: Sequence[str] = ("changes", "needed")) -> dict[str, Any]:
     """What an ordinary user without subordinate ids gets, in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="layers-") as root:
         request = {
             "etc_apt": str(archive.etc_apt),
             "keyring": str(archive.keyring),
             "root": root,
-            "packages": pool(archive, "changes", "needed"),
+            "packages": pool(archive, *names),
             "script": script,
         }
         command = ["-m", "tests.fakes.layers", json.dumps(request)]
@@ -252,6 +256,17 @@ def test_what_is_not_installed(archive: Archive, tmp_path: Path) -> None:
             environments.layered(over, wanted, ())
     with pytest.raises(BuildEnvironmentError, match="here"):
         EnvironmentStore(tmp_path / "store", FixedClock()).layered(base, [needed], ())
+
+
+def test_scripts_lock_nothing_and_their_failure_is_theirs(archive: Archive, tmp_path: Path) -> None:
+    """What a script locks is in the environment all the same; of one that fails nothing stays, and it is named."""
+    found = by_nobody(archive, "cat /usr/share/locked/in/x", ["locks"])
+    assert "x\nexit 0" == found["log"]
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    with pytest.raises(PackageInstallationError, match="cannot be configured"):
+        environments.layered(base, [package(Path(pool(archive, "fails")[0]))], ())
+    assert [] == list((tmp_path / "store/making").glob("[!.]*"))
 
 
 def test_those_that_nobody_uses_go(archive: Archive, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rebuilder.ecosystems.debian.snapshot import UNNAMED
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
-from rebuilder.errors import FileGoneError
+from rebuilder.errors import FileGoneError, PackageInstallationError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment import Package
@@ -78,7 +78,8 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
     """The build environment with the packages that were chosen installed; fetched and made where it is not here yet.
 
     Raises:
-        NotRebuildable: a package is not to be had any more, or the environment would have to lose one.
+        NotRebuildable: a package is not to be had any more, or cannot be installed by what it does itself, or the
+            environment would have to lose one.
         UnavailableError: a mirror does not answer, or has other bytes than the archive signed.
         BuildEnvironmentError, SandboxUnavailableError: they cannot be installed.
     """
@@ -100,7 +101,10 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         sentence = f"The archive no longer has the files of build dependencies: {_some(missing)}."
         raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
-    return context.environments.layered(base, layer, resolution.releases)
+    try:
+        return context.environments.layered(base, layer, resolution.releases)
+    except PackageInstallationError as error:
+        raise NotRebuildable(Verdict.UNSUPPORTED, str(error), Cause.NOT_SUPPORTED) from error
 
 
 def check_size(file: IndexedFile, most: int) -> None:
