@@ -6,12 +6,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from rebuilder.clock import SystemClock
 from rebuilder.ecosystems.debian.archive import DebianArchive
-from rebuilder.ecosystems.debian.build_dependencies import Resolution, resolve
+from rebuilder.ecosystems.debian.build_dependencies import Resolution, _Question, resolve
 from rebuilder.ecosystems.debian.build_inputs import PLACE, environment, source_files
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage, source_package
@@ -20,6 +22,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.environment import Manifest
@@ -28,6 +31,7 @@ from rebuilder.sandbox.bubblewrap.as_root import as_root
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.store.blobs import DiskBlobs
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.debian_archive import Archive, programs, served_archive
 from tests.fakes.debian_machine import opened
 from tests.fakes.memo import MemoryMemo
@@ -264,6 +268,24 @@ def test_package_that_is_installed_all_the_same(builder: Builder) -> None:
     )
     builder.archive.add("base", {}, {}, "Essential: yes\n", version="0-1")
     assert ["base 0-1"] == builder.chosen(pins=[Pin(name="base", version="0-1", installed=True)])
+
+
+@pytest.mark.parametrize(
+    ("pins", "said", "kind"),
+    [
+        ((Pin(name="a1", version="1-1"),), b"E: Unable to satisfy dependencies.\n", NotRebuildable),
+        ((Pin(name="a1", version="1-1"),), b"E: Write error\n", SandboxFaultError),
+        ((), b"E: Unable to satisfy dependencies.\n", SandboxFaultError),
+    ],
+)
+def test_versions_that_do_not_go_together(pins: tuple[Pin, ...], said: bytes, kind: type[Exception]) -> None:
+    """They are no fault of ours, however apt puts it: a published file may name any."""
+    blobs = MemoryBlobs()
+    context = cast("PlanningContext", SimpleNamespace(blobs=blobs))
+    base = cast("BuildEnvironment", None)
+    run = cast("Run", SimpleNamespace(limit=None, log_sha256=blobs.put(said)))
+    question = _Question(context, base, (), (), "amd64", pins, ())
+    assert kind is type(question._problem(run, ""))
 
 
 def test_file_that_leads_out_of_the_archive(builder: Builder) -> None:

@@ -85,6 +85,8 @@ _CHOSEN = re.compile(
 )
 _FILE = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_(?P<architecture>[^_]+)\.deb")
 _REMOVED = re.compile(r"^The following packages will be REMOVED:\n((?:  .*\n)+)", re.MULTILINE)
+_NO_WAY = ("E: Unable to ", "E: Version ", "E: Error, pkgProblemResolver", "E: Unsatisfied ")
+"""What apt says where packages do not go together."""
 _UNMET = re.compile(r"^ .*?(?P<what>(?:PreDepends|Depends|Conflicts|Breaks): .+)$", re.MULTILINE)
 
 
@@ -351,7 +353,10 @@ class _Question(NamedTuple):
         if not unmet:
             lines = written_lines(self.context.blobs.read(run.log_sha256))
             said = next((line for line in lines if line.startswith("E: ")), "nothing")
-            return SandboxFaultError(f"apt cannot choose build dependencies. It said: {clipped(said)}")
+            sentence = f"apt cannot choose build dependencies. It said: {clipped(said)}"
+            if self.pins and said.startswith(_NO_WAY):  # what a published file names stops nothing
+                return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.MISSING_REQUIREMENT)
+            return SandboxFaultError(sentence)
         more = f" and {len(unmet) - 3} more" if len(unmet) > 3 else ""
         where = self.releases[0].archive.suite if self.releases else "no suite"
         sentence = f"Build dependencies cannot be met in {where}: {'; '.join(unmet[:3])}{more}."
