@@ -8,7 +8,6 @@ from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
-from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
 
 
@@ -25,8 +24,6 @@ class ProjectTree(Value):
     """Time of the commit, or of the newest file; since 1970."""
     commit: str | None = None
     """What the work tree is a checkout of; None where it is none."""
-    source: SourceTree | None = None
-    """The same as a commit with its history, for builds that ask git."""
     changed: tuple[str, ...] = ()
     """Files that are not as they are in the commit."""
     untracked: tuple[str, ...] = ()
