@@ -57,8 +57,13 @@ class Planner:
         self.clock.time += by
         self.step()
 
+    def rest(self) -> None:
+        """Begin nothing until the next step, however the clock is moved: the library may take a look at any time."""
+        self.planning._timer._scheduler.pause()
+
     def step(self) -> None:
         """What the loops of a service do every few seconds."""
+        self.planning._timer._scheduler.resume()
         self.planning.follow()
         self.look()
 

@@ -19,8 +19,8 @@ from tests.unit.test_readme import ROOT, lines
 
 ADDRESS = "https://rebuilds.example.org"
 REPORT = f"{ADDRESS}/pypi/idna/3.20/idna-3.20-py3-none-any.whl/0123456789abcdef/report.json"
-FOR_LONG = {"proxy", "serve"}
-"""These run until they are stopped; other tests have them."""
+ELSEWHERE = {"preflight", "proxy", "serve"}
+"""These want a project, or run until they are stopped; other tests have them."""
 ENDS = {"idna==2.10": 1, "idna-2.10": 1}
 """Exit codes of commands about a release that differs."""
 
@@ -81,7 +81,7 @@ def test_commands_of_a_page(page: str, desk: Desk) -> None:
     commands = [each for each in lines((ROOT / "docs" / f"{page}.md").read_text()) if each.startswith("rebuilder ")]
     assert len(commands) > 3
     for line in commands:
-        if line.split()[1] not in FOR_LONG:
+        if line.split()[1] not in ELSEWHERE:
             code, said = desk.type(line)
             expected = next((number for words, number in ENDS.items() if words in line), 0)
             assert code == expected, f"{line}\n{said}"

@@ -22,8 +22,9 @@ README = (ROOT / "README.md").read_text()
 
 def lines(page: str) -> list[str]:
     """The lines of its code blocks, without remarks."""
-    blocks = re.findall(r"```(?:sh)?\n(.*?)```", page, re.DOTALL)
-    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", page, re.DOTALL | re.MULTILINE)
+    typed = [block for language, block in blocks if language in {"", "sh"}]
+    return [line.partition("#")[0].strip() for block in typed for line in block.splitlines()]
 
 
 LINES = lines(README)

@@ -154,6 +154,7 @@ def test_an_overdue_watch_is_an_alarm_until_it_looks(machine: Machine) -> None:
     """Its interval and some slack; figures in the sentence, one alarm."""
     planner = machine.start()
     planner.looked("daily")
+    planner.rest()
     machine.clock.time += DAY + 2 * HOUR
     assert [] == machine.late(planner)
     machine.clock.time += HOUR
