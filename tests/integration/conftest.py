@@ -1,4 +1,4 @@
-"""What tests of several modules begin with: a server of the HTTP API, and an installation that asks a registry."""
+"""What tests of several modules begin with: a server of the HTTP API, installations, publishers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rebuilder.service.api.server import HttpServer
 from rebuilder.wiring import Wired, wire
 from tests.fakes.api_context import open_api_context
 from tests.fakes.command import Installation
+from tests.fakes.npm_publisher import Outside, Tarballs, locked_tarballs, publishing, unpack_tools
 from tests.fakes.progress import NoDisplay
 from tests.fakes.projects import minibackend_wheel
 from tests.fakes.registry import Registry
@@ -81,3 +82,22 @@ def room(
     """One sandbox for all tests of a module, of each kind."""
     with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
         yield room
+
+
+@pytest.fixture(scope="session")
+def tarballs() -> Tarballs:
+    """Those of ``npm-tools.lock``."""
+    return locked_tarballs()
+
+
+@pytest.fixture(scope="session")
+def unpacked(tarballs: Tarballs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tools of the publisher."""
+    return unpack_tools(tarballs, tmp_path_factory.mktemp("outside"))
+
+
+@pytest.fixture
+def outside(tmp_path: Path, environments_root: Path, tarballs: Tarballs, unpacked: Path) -> Iterator[Outside]:
+    """See :func:`tests.fakes.npm_publisher.publishing`."""
+    with publishing(tmp_path, environments_root, tarballs, unpacked) as made:
+        yield made

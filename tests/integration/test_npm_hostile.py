@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,9 @@ from tests.fakes.npm_publisher import (
     Outside,
     Tarballs,
     lock,
-    locked_tarballs,
     manifest,
-    publishing,
     typed,
-    unpack_tools,
 )
-
-
-@pytest.fixture(scope="session")
-def tarballs() -> Tarballs:
-    """Those of ``npm-tools.lock``."""
-    return locked_tarballs()
-
-
-@pytest.fixture(scope="session")
-def unpacked(tarballs: Tarballs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tools of the publisher."""
-    return unpack_tools(tarballs, tmp_path_factory.mktemp("outside"))
-
-
-@pytest.fixture
-def outside(tmp_path: Path, environments_root: Path, tarballs: Tarballs, unpacked: Path) -> Iterator[Outside]:
-    """See :func:`tests.fakes.npm_publisher.publishing`."""
-    with publishing(tmp_path, environments_root, tarballs, unpacked) as made:
-        yield made
-
 
 BOMB = "const {fork} = require('child_process'); for (;;) fork(__filename).on('error', () => process.exit(9))\n"
 PUBLISH = "require('child_process').execSync('npm publish', {stdio: 'inherit'})\n"

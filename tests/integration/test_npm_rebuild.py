@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,32 +37,10 @@ from tests.fakes.npm_publisher import (
     Outside,
     Tarballs,
     lock,
-    locked_tarballs,
     manifest,
-    publishing,
     typed,
-    unpack_tools,
 )
 from tests.fakes.projects import TRUSTED
-
-
-@pytest.fixture(scope="session")
-def tarballs() -> Tarballs:
-    """Those of ``npm-tools.lock``."""
-    return locked_tarballs()
-
-
-@pytest.fixture(scope="session")
-def unpacked(tarballs: Tarballs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tools of the publisher."""
-    return unpack_tools(tarballs, tmp_path_factory.mktemp("outside"))
-
-
-@pytest.fixture
-def outside(tmp_path: Path, environments_root: Path, tarballs: Tarballs, unpacked: Path) -> Iterator[Outside]:
-    """See :func:`tests.fakes.npm_publisher.publishing`."""
-    with publishing(tmp_path, environments_root, tarballs, unpacked) as made:
-        yield made
 
 
 def with_member(tarball: bytes, name: str, content: bytes) -> bytes:

@@ -65,7 +65,6 @@ def test_what_dpkg_writes(tmp_path: Path) -> None:
     found = build_info(said.stdout)
     assert (SourceName("tiny", "1:1.0-1"), "1:1.0-1+b1") == (found.source, found.version)
     assert ["tiny_1.0-1+b1_amd64.deb"] == [each.name for each in found.files]
-    assert _CHANGES == found.binary_only_changes
     assert {"LC_ALL": "C.UTF-8", "DEB_BUILD_OPTIONS": "nocheck"} == found.environment
     assert ["CFLAGS"] == [word for each in found.left_out for word in each.split() if word.isupper()]
     assert "bash" in {each.name for each in found.installed}
@@ -80,7 +79,6 @@ def test_plain_one() -> None:
         found.left_out,
     )
     assert InstalledPackage("libc6", "i386", "2.41-12") == found.installed[1]
-    assert found.binary_only_changes is None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +149,6 @@ def test_other_variables_are_not_followed(line: str) -> None:
         {"Environment": "\n" + "\n".join(f' A{number}="1"' for number in range(500))},
         {"Format": "1.0\nSource: other"},
         {"Format": "1.0\n\nMore: of it"},
-        {"Format": "1.0\nBinary-Only-Changes:\n" + " x\n" * 20_000},
     ],
 )
 def test_refused(fields: dict[str, str]) -> None:

@@ -21,7 +21,6 @@ BUILDINFO_BYTES = 4 << 20
 """Of a file that is read; the largest of the archive have some two hundred kilobytes."""
 MOST_INSTALLED = 20_000
 _MOST_VARIABLES = 400
-_LONGEST_CHANGES = 20_000
 _SOURCE = re.compile(r"(?P<name>\S+)(?:\s+\((?P<version>\S+)\))?")
 _INSTALLED = re.compile(r"(?P<name>[^\s:]+)(?::(?P<architecture>\S+))? \(= (?P<version>[^\s)]+)\)")
 _VARIABLE = re.compile(r'(?P<name>[A-Za-z_][A-Za-z0-9_]{0,99})="(?P<value>.*)"')
@@ -76,8 +75,6 @@ class BuildInfo(NamedTuple):
     """Variables that a build may be given, values of closed sets."""
     installed: tuple[InstalledPackage, ...]
     files: tuple[BuiltFile, ...]
-    binary_only_changes: str | None
-    """The entry of the changelog that made ``+bN`` of it, as it stands there; not taken apart."""
     left_out: tuple[str, ...]
     """What of it is not followed, one sentence each."""
 
@@ -113,7 +110,6 @@ def build_info(text: bytes) -> BuildInfo:
         environment=allowed,
         installed=tuple(_installed(fields["installed-build-depends"])),
         files=checksums(fields),
-        binary_only_changes=_binary_only_changes(text),
         left_out=tuple(_left_out(environment, allowed, path, safe)),
     )
 
@@ -213,16 +209,6 @@ def _is_build_path(path: str, source: SourceName) -> bool:
     last = re.escape(f"{source.name}-{parsed(source.version).upstream}")
     between = rf"(?:reproducible-path/|{re.escape(source.name)}-[A-Za-z0-9]{{6}}/)?"
     return re.fullmatch(rf"/build/{between}{last}", path, re.ASCII) is not None
-
-
-def _binary_only_changes(text: bytes) -> str | None:
-    found = re.search(rb"^binary-only-changes:[ \t]*\n((?:[ \t][^\n]*\n?)+)", text, re.MULTILINE | re.IGNORECASE)
-    if found is None:
-        return None
-    if len(found[1]) > _LONGEST_CHANGES:
-        raise BuildInfoError("the change that made another build of it is longer than any")
-    lines = [line[1:].rstrip() for line in found[1].decode("utf-8", "replace").split("\n")]
-    return "\n".join("" if line == "." else line for line in lines).strip("\n") + "\n"
 
 
 def _left_out(
