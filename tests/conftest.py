@@ -45,6 +45,11 @@ _NEEDS = {"postgres": pytest.mark.needs_postgres, "browser": pytest.mark.needs_b
 """Marks of the tests that a fixture asks more of a machine for."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes name no test: gzip writes the time into its header, and all who collect must agree on names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses a server or a browser, so that ``-m "not needs_browser"`` leaves it out."""
     for item in items:
