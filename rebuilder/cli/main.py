@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rebuilder.cli.alarms import alarms
+from rebuilder.cli.backup import backup, restore
 from rebuilder.cli.check import check
 from rebuilder.cli.db import NOTHING_STORED, db, refuse_missing
 from rebuilder.cli.environments import environments
@@ -232,6 +233,10 @@ def schedules(
     from rebuilder.clock import SystemClock
 
     return show(directory.absolute() if directory is not None else config.schedules_directory, SystemClock())
+
+
+for each in (backup, restore):
+    with_settings(app.command(), "store")(each)
 
 
 @with_settings(app.command(), "store", "keys", "site", "index_url")

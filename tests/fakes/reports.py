@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,9 +44,21 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u202etxt.ex
 """One text with everything that must not reach a browser or a terminal as it is."""
 
 
+_TEXTS: dict[str, str] = {}
+
+
 def sha(text: str) -> Sha256:
     """A digest that belongs to ``text``."""
-    return sha256_hex(text.encode())
+    digest = sha256_hex(text.encode())
+    _TEXTS[digest] = text
+    return digest
+
+
+def store_named(blobs: Blobs, digests: Iterable[bytes]) -> None:
+    """Store what digests of :func:`sha` belong to, for a store that has all that its reports name."""
+    for digest in digests:
+        if (text := _TEXTS.get(digest.hex())) is not None:
+            blobs.put(text.encode())
 
 
 def artifact(name: str = "spindle", version: str = "3.1.6", **file: object) -> Artifact:

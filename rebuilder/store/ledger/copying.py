@@ -18,10 +18,16 @@ Progress = Callable[[str, int, int], None]
 """Told the name of a table, how many of its rows are copied, and how many it has."""
 
 
-def copy(source: Database, target: Database, progress: Progress) -> dict[str, int]:
+def copy(source: Database, target: Database, progress: Progress, *, in_use: bool = False) -> dict[str, int]:
     """Copy everything; the target has all of it afterwards, or is as empty as it was.
 
     The source is read as it is at one moment. Numbers keep their meaning: the target counts on where the source is.
+
+    Args:
+        source: What is copied.
+        target: What is to have it; it has to be empty.
+        progress: Is told how far it is.
+        in_use: What is running in the source may be: for a backup, in which it is work that somebody has to take up.
 
     Returns:
         How many rows each table has, in the source and in the target.
@@ -32,7 +38,8 @@ def copy(source: Database, target: Database, progress: Progress) -> dict[str, in
     """
     copied: dict[str, int] = {}
     with source.reading() as old:
-        _refuse_running(source, old)
+        if not in_use:
+            _refuse_running(source, old)
         with target.writing() as new:
             _refuse_rows(target, new)
             for table in tables.metadata.sorted_tables:  # what is referred to comes first
