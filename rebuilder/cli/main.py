@@ -27,6 +27,7 @@ from rebuilder.cli.options import AsJson, Log, json_logs, with_settings
 from rebuilder.cli.proxy import proxy
 from rebuilder.cli.quorum import quorum
 from rebuilder.cli.replay import replay
+from rebuilder.cli.requeue import requeue
 from rebuilder.cli.runners import incident, runners, worker
 from rebuilder.cli.trust import trust
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
@@ -235,7 +236,7 @@ def schedules(
     return show(directory.absolute() if directory is not None else config.schedules_directory, SystemClock())
 
 
-for each in (backup, restore):
+for each in (requeue, backup, restore):
     with_settings(app.command(), "store")(each)
 
 
