@@ -9,7 +9,7 @@ from pathlib import Path
 from rebuilder.atomic_file import write_whole
 from rebuilder.environments.record import Record
 from rebuilder.environments.settle import retime
-from rebuilder.environments.tree import changes, fingerprint, kept, whole_listing
+from rebuilder.environments.tree import changes, fingerprint, kept, own_times, whole_listing
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.value import sha256_hex
 
@@ -42,13 +42,15 @@ class EnvironmentCheck:
         noted = file.read_text(encoding="ascii", errors="replace") if file.exists() else None
         if noted is not None and noted != whole_fingerprint(place):
             self._report(f"reading {record.spec.name} again, because something touched it")
+        times = record.spec.package_times is True
+        own = own_times(_recorded(record, place)) if times else {}
         for _ in range(_READINGS):
+            for tree in kept(place):
+                retime(tree, own if tree.name == "root" else None)
             before = whole_fingerprint(place)
-            found = whole_listing(place, record.base)
+            found = whole_listing(place, record.base, times=times)
             if sha256_hex(found) != record.sha256:
                 raise _modified(record, place, found)
-            for tree in kept(place):
-                retime(tree)
             if whole_fingerprint(place) == before:
                 self._fingerprints[str(place)] = before
                 if noted != before:
@@ -64,6 +66,14 @@ class EnvironmentCheck:
 def whole_fingerprint(place: Path) -> str:
     """Of all that is kept of an environment in a directory."""
     return "".join(map(fingerprint, kept(place)))
+
+
+def _recorded(record: Record, place: Path) -> bytes:
+    """The listing that lies beside it, which has to be the one that its digest is of."""
+    recorded = (place / "listing").read_bytes()
+    if sha256_hex(recorded) != record.sha256:
+        raise _modified(record, place, b"")
+    return recorded
 
 
 def _modified(record: Record, place: Path, found: bytes) -> BuildEnvironmentError:

@@ -133,6 +133,7 @@ class Mmdebstrap:
                 f"The build environment {spec.name} cannot be made: the keys of the Debian archive are not installed.",
                 hint="apt-get install debian-archive-keyring",
             )
+        began = int(root.parent.stat().st_mtime)
         settings = sources.apt_settings()
         etc_apt, suites = self._etc_apt or sources.etc_apt(settings), (spec.suite, *spec.also)
         lines = [line for suite in suites for line in sources.sources(suite, etc_apt=etc_apt, keyring=self._keyring)]
@@ -156,7 +157,7 @@ class Mmdebstrap:
         said = expiry.notes(signed, permitted, self._now())
         made = Made(packages=packages(root), releases=signed, sources=kept, tool=tool, notes=said)
         if self._as_root is not None and spec.configured:
-            configure(spec, root, self._as_root)
+            configure(spec, root, self._as_root, began)
         else:
             finish(root, spec.links, spec.prune, python=spec.provides.get("python"))
         return made

@@ -11,8 +11,8 @@ One that lies over another (:mod:`rebuilder.environments.layers`) does not hold 
 Whoever wrote such a file is a stranger. So reading it does not parse an archive: the two documents say to the byte what
 has to follow, and anything else ends it. What the listing itself asks for is checked before anything is written: paths
 that stay inside, below directories that are listed, in order and once; plain files, directories and symbolic links with
-the two modes a tree has; links that do not lead above the root (absolute ones mean the environment's own root, as they
-do for a build; nothing here follows any).
+the two modes and the times a tree has; links that do not lead above the root (absolute ones mean the environment's own
+root, as they do for a build; nothing here follows any).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from rebuilder.environments.settle import MOUNT_POINTS, TIME, level
-from rebuilder.environments.tree import above, whiteout
+from rebuilder.environments.settle import MOUNT_POINTS, level
+from rebuilder.environments.tree import TIME, TIMES, above, whiteout
 from rebuilder.tar_members import END, NotAsWrittenError, document, expect, header, padding, take
 
 MOST_BYTES = 4 << 30
@@ -39,7 +39,8 @@ _CHUNK = 1 << 20
 _LONGEST = 4000
 _NO_NAMES = (b"", b".", b"..")
 _LINE = re.compile(
-    rb"(?:d 0755|x|f (?P<mode>0755|0644) (?P<size>\d{1,12}) (?P<sha256>[0-9a-f]{64})|l (?P<target>\S+)) (?P<path>\S+)"
+    rb"(?:d 0755|x|f(?P<at>@\d{1,10})? (?P<mode>0755|0644) (?P<size>\d{1,12}) (?P<sha256>[0-9a-f]{64})"
+    rb"|l(?P<link_at>@\d{1,10})? (?P<target>\S+)) (?P<path>\S+)"
 )
 
 _BASE = re.compile(rb"\Abase (?P<sha256>[0-9a-f]{64})\n")
@@ -55,6 +56,7 @@ class _Entry(NamedTuple):
     sha256: str
     target: bytes
     path: bytes
+    time: int = TIME
 
 
 def write(out: BinaryIO, made_from: bytes, listing: bytes, root: Path) -> None:
@@ -128,6 +130,8 @@ def unpack(source: BinaryIO, listing: bytes, place: Path) -> None:
     for each in _entries(listing):
         if each.kind == "d":
             _place(root, each.path).chmod(each.mode)
+        if each.kind != "x":
+            os.utime(_place(root, each.path), (each.time, each.time), follow_symlinks=False)
     if hidden.is_dir():
         level(hidden)
     expect(source, END)
@@ -201,7 +205,10 @@ def _entries(listing: bytes) -> Iterator[_Entry]:
             (found["sha256"] or b"").decode(),
             unquote_to_bytes(found["target"] or b""),
             path,
+            int((found["at"] or found["link_at"] or b"@%d" % TIME)[1:]),
         )
+        if entry.time not in TIMES:
+            raise NotAnExportError(f"{_words(path)} has a time that no entry keeps")
         size += entry.size
         if size > MOST_BYTES:
             raise NotAnExportError(f"it has more than {MOST_BYTES >> 30} GB")
@@ -249,7 +256,7 @@ def _check_target(link: _Entry) -> None:
 
 def _entry_header(each: _Entry) -> bytes:
     name = b"root" if each.path == b"." else b"root/" + each.path
-    return header(name, each.kind, each.mode, each.size, each.target, time=TIME)
+    return header(name, each.kind, each.mode, each.size, each.target, time=each.time)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, each: _Entry) -> None:

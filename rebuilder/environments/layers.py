@@ -58,6 +58,7 @@ def manifest(base: BuildEnvironment, packages: Sequence[LayerPackage]) -> Manife
         provides=base.provides,
         links=specification.links,
         prune=specification.prune,
+        package_times=specification.package_times,
     )
 
 
@@ -89,13 +90,14 @@ def install(
     assert base.specification is not None  # noqa: S101 - asked before
     files, root = place / "packages", place / "root"
     files.mkdir()
+    began = int(files.stat().st_mtime)
     root.mkdir()
     for number, each in enumerate(packages):
         _copy(each, files / f"{number:05}.deb")
     configure_over(spec, root, base.root, files, as_root)
     for directory in (files, place / "work"):
         shutil.rmtree(directory)
-    _settle(root, below, place / "hidden")
+    _settle(root, below, place / "hidden", began if spec.package_times else None)
     return Made(
         packages=tuple(sorted((each.package for each in packages), key=lambda each: (each.name, each.architecture))),
         releases=tuple(releases),
@@ -114,15 +116,16 @@ def _copy(wanted: LayerPackage, file: Path) -> None:
             raise BuildEnvironmentError(f"The file of the package {words} has not the digest that was promised.")
 
 
-def _settle(root: Path, below: bytes, hidden: Path) -> None:
+def _settle(root: Path, below: bytes, hidden: Path, began: int | None) -> None:
     """Bring what an overlay wrote into plain directories, without what is as in the base.
 
     Args:
         root: What it wrote.
         below: Listing of the base.
         hidden: Where whiteouts go.
+        began: When the installation began, where times of packages are kept.
     """
-    level(root)  # scripts may have locked directories and files
+    level(root, began)  # scripts may have locked directories and files
     for name in MOUNT_POINTS:
         remove(root / name)
     lines = set(below.splitlines())
@@ -141,14 +144,14 @@ def _settle(root: Path, below: bytes, hidden: Path) -> None:
                 if each.startswith("user."):
                     os.removexattr(place, each, follow_symlinks=False)
     gone = {path for path in gone & names if not above(path) & gone}
-    level(root)
-    for line in reversed(listing(root).splitlines()):
+    level(root, began)
+    for line in reversed(listing(root, times=began is not None).splitlines()):
         path = unquote_to_bytes(line.rpartition(b" ")[2])
         if line in lines and path != b"." and not ({path} | above(path)) & gone:
             _drop(os.path.join(os.fsencode(root), path), line)  # noqa: PTH118
     for path in sorted(gone):
         whiteout(hidden, path)
-    level(root)
+    level(root, began)
     if gone:
         level(hidden)
 

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.finishing import compiling
-from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, TIME, level, remove
+from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, level, remove
+from rebuilder.environments.tree import TIME
 from rebuilder.errors import BuildEnvironmentError, PackageInstallationError, SandboxUnavailableError
 from rebuilder.model.environment import Manifest
 from rebuilder.model.text import clipped
@@ -52,8 +53,14 @@ _VARYING = (
 )
 
 
-def configure(spec: Manifest, root: Path, as_root: AsRoot) -> None:
+def configure(spec: Manifest, root: Path, as_root: AsRoot, began: int) -> None:
     """Install the packages that apt downloaded into an extracted tree; its parent directory takes the log.
+
+    Args:
+        spec: What is made.
+        root: The tree.
+        as_root: Gives the words before the command.
+        began: When making the tree began, in seconds since 1970 on the clock of its file system.
 
     Raises:
         PackageInstallationError: a maintainer script fails; the sentence has what dpkg said.
@@ -64,7 +71,7 @@ def configure(spec: Manifest, root: Path, as_root: AsRoot) -> None:
     for name in MOUNT_POINTS:
         remove(root / name)
         (root / name).mkdir()
-    level(root)
+    level(root, began if spec.package_times else None)
 
 
 def configure_over(spec: Manifest, tree: Path, base: Path, packages: Path, as_root: AsRoot) -> None:

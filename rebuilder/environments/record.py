@@ -42,7 +42,7 @@ class Record(Value):
             method="image" if given else "configured" if self.spec.configured else "extracted",
             suite=self.spec.suite,
             **{name: getattr(self.made, name) for name in ("releases", "packages", "image")},
-            **{name: getattr(self.spec, name) for name in ("provides", "links", "prune")},
+            **{name: getattr(self.spec, name) for name in ("provides", "links", "prune", "package_times")},
             base=self.made.base.specification if self.made.base is not None else None,
             recipe=self.recipe,
         )

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rebuilder.environments.tree import walk
-
-TIME = 946_684_800
-"""Every entry's time of last modification: 2000-01-01T00:00:00Z, in seconds since 1970."""
+from rebuilder.environments.tree import TIME, TIMES, walk
 
 RECIPE = 2
 """Raised whenever the same packages come out as another tree: the environments that are there are made again then."""
@@ -77,13 +75,22 @@ def settle(root: Path, links: Mapping[str, str], prune: Sequence[str] = ()) -> N
     level(root)
 
 
-def level(root: Path) -> None:
+def level(root: Path, began: int | None = None) -> None:
     """Give every entry a plain mode and the one time; as root, give it to root.
+
+    Where packages were installed, files and links that they hold, and copies that kept their times, keep those: all but
+    what has a time since the installation began. Directories have none: dpkg leaves most of them the time of the
+    installation. A time that is not in :data:`rebuilder.environments.tree.TIMES` is not kept, nor a part of a second.
 
     Directories and files that somebody may execute become 0755, other files 0644: readable for the unprivileged
     user a build runs as, and without setuid and setgid bits, which mean nothing there or worse. Files keep their
     owner's write bit, because tools copy modes into what they build, and an environment should look like any Debian; it
     is mounted read-only, and :func:`rebuilder.environments.tree.fingerprint` tells when it was written to.
+
+    Args:
+        root: The tree.
+        began: When the installation began, in seconds since 1970 on the clock of the file system; None: no entry keeps
+            its time.
     """
     top = os.fsencode(root)
     for path, status in walk(root):
@@ -93,15 +100,23 @@ def level(root: Path) -> None:
         mode = 0o755 if stat.S_ISDIR(status.st_mode) or status.st_mode & 0o111 else 0o644
         if not stat.S_ISLNK(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
             os.chmod(place, mode)  # noqa: PTH101 - bytes
-    retime(root)
+    retime(root, {} if began is None else _of_packages(root, range(began, int(time.time()) + 1)))
 
 
-def retime(root: Path) -> None:
-    """Give every entry the one time again. Entries that have it are left alone."""
-    top = os.fsencode(root)
-    wrong = [path for path, status in walk(root) if status.st_mtime_ns != TIME * 1_000_000_000]
-    for path in wrong:
-        os.utime(os.path.join(top, path), (TIME, TIME), follow_symlinks=False)  # noqa: PTH118 - bytes
+def _of_packages(root: Path, installation: range) -> dict[bytes, int]:
+    found = {
+        path: status.st_mtime_ns // 1_000_000_000 for path, status in walk(root) if not stat.S_ISDIR(status.st_mode)
+    }
+    return {path: seconds for path, seconds in found.items() if seconds in TIMES and seconds not in installation}
+
+
+def retime(root: Path, own: Mapping[bytes, int] | None = None) -> None:
+    """Give every entry its time again: one of its own by path, or else the one. Entries that have it are left alone."""
+    top, own = os.fsencode(root), own or {}
+    for path, status in list(walk(root)):
+        seconds = own.get(path, TIME)
+        if status.st_mtime_ns != seconds * 1_000_000_000:
+            os.utime(os.path.join(top, path), (seconds, seconds), follow_symlinks=False)  # noqa: PTH118 - bytes
 
 
 def remove(place: Path) -> None:

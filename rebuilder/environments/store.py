@@ -43,10 +43,11 @@ from rebuilder.environments import exchange, layers
 from rebuilder.environments.catalog import find
 from rebuilder.environments.checking import EnvironmentCheck, whole_fingerprint
 from rebuilder.environments.debootstrap import Mmdebstrap
+from rebuilder.environments.forgetting import superseded
 from rebuilder.environments.maintainer_scripts import AsRoot
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage, Wanted
 from rebuilder.environments.record import Record
-from rebuilder.environments.settle import RECIPE, discard, retime
+from rebuilder.environments.settle import RECIPE, discard
 from rebuilder.environments.tree import kept, whole_listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import NAME, Made, Manifest, Release, Specification
@@ -242,7 +243,7 @@ class EnvironmentStore:
                     raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from error
                 place, record = self._tree(sha256), self.record(sha256)
                 document = canonical_json(record.public.document())
-                exchange.write(draft, document, whole_listing(place, record.base), place / "root")
+                exchange.write(draft, document, _listed(record.spec, place, record.base), place / "root")
         except exchange.NotAnExportError as error:
             raise BuildEnvironmentError(
                 f"The build environment {environment.name} cannot be exported: {error}."
@@ -328,10 +329,8 @@ class EnvironmentStore:
         place = Path(tempfile.mkdtemp(prefix="import@", dir=making))
         try:
             exchange.unpack(source, found, place)
-            if whole_listing(place, record.base) != found:
+            if _listed(record.spec, place, record.base) != found:
                 raise exchange.NotAnExportError("its listing is not one that a tree gives")
-            for tree in kept(place):
-                retime(tree)
             self._complete(record, found, place)
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -353,18 +352,7 @@ class EnvironmentStore:
             BuildEnvironmentError: the store cannot be read or changed.
         """
         with _disk_errors(self._root):
-            old = [each for each in (self._root / "trees").glob("*/superseded") if _older(each, before)]
-            if not old:
-                return 0
-            current = {each.read_text().strip() for each in (self._root / "current").glob("[!.]*")}
-            wanted = referred()
-            gone = [each.parent for each in old if each.parent.name not in current]
-            gone = [each for each in gone if bytes.fromhex(each.name) not in wanted]
-            stay = [each.record for each in self.kept_trees() if self._tree(each.record.sha256) not in gone]
-            gone = [each for each in gone if each.name not in {record.base for record in stay}]
-            for pointer in (self._root / "layers").glob("[!.]*"):
-                if pointer.read_text().strip() in {each.name for each in gone}:
-                    pointer.unlink()
+            gone = superseded(self._root, before, referred, [each.record for each in self.kept_trees()])
             for each in gone:
                 place = Path(tempfile.mkdtemp(prefix="gone@", dir=_directory(self._root / "making")))
                 each.rename(place / each.name)
@@ -391,7 +379,7 @@ class EnvironmentStore:
             also=wanted.also,
             packages=tuple(f"{each.name}={each.version}" for each in wanted.packages),
             configured=wanted.method == "configured",
-            **{field: getattr(wanted, field) for field in ("provides", "links", "prune")},
+            **{field: getattr(wanted, field) for field in ("provides", "links", "prune", "package_times")},
         )
         with _disk_errors(self._root), self._lock(name):
             return self._checked(self._make(pinned, expected=wanted))
@@ -549,7 +537,7 @@ class EnvironmentStore:
         write_whole(tree / file, canonical_json(record.document()), durable=True)
 
     def _record(self, spec: Manifest, made: Made, place: Path) -> tuple[Record, bytes]:
-        found = whole_listing(place, made.base.sha256 if made.base is not None else None)
+        found = _listed(spec, place, made.base.sha256 if made.base is not None else None)
         made_at = self._clock.now()
         return Record(sha256=sha256_hex(found), spec=spec, made=made, made_at=made_at, recipe=RECIPE), found
 
@@ -571,8 +559,8 @@ def _no_export(name: str, why: str) -> UsageError:
     return UsageError(f"{name} is no export of a build environment: {why}.")
 
 
-def _older(file: Path, moment: datetime) -> bool:
-    return file.lstat().st_mtime < moment.timestamp()
+def _listed(spec: Manifest, place: Path, base: str | None) -> bytes:
+    return whole_listing(place, base, times=spec.package_times is True)
 
 
 def _fits(record: Record, spec: Manifest) -> bool:

@@ -4,13 +4,16 @@ A listing has one line per entry, sorted by path (as bytes), the tree's own root
 
     d 0755 .
     f 0755 125640 0c3…e1 usr/bin/dash
-    l dash usr/bin/sh
+    l@1650793062 dash usr/bin/sh
 
 that is: type, permission bits, then size in bytes and SHA-256 for a file or the target for a symbolic link, then the
 path. Paths and targets are percent-encoded (RFC 3986), so a line always has the same number of words. The digest of a
 environment is the SHA-256 of its listing. Owners, inode numbers and link counts are not part of it: they differ between
-machines and between an environment made as root and the same one made by an ordinary user. Times are not part of it
-either, because they carry no information: every entry has the one time that :mod:`rebuilder.environments.settle` gives.
+machines and between an environment made as root and the same one made by an ordinary user.
+
+Every entry has the one time, :data:`TIME`, and no line says so. Only where an environment keeps the times of packages
+(:attr:`rebuilder.model.environment.Specification.package_times`) a file or a link may have another, in whole seconds
+since 1970, which then stands beside its type.
 """
 
 from __future__ import annotations
@@ -22,22 +25,31 @@ from array import array
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from rebuilder.errors import BuildEnvironmentError
+
+TIME = 946_684_800
+"""Time of last modification of every entry that keeps none: 2000-01-01T00:00:00Z, in seconds since 1970."""
+TIMES = range(1, (1 << 31) - 1)
+"""Those that an entry may keep: every file system has them, and does not make them of others that it lacks."""
 
 _SAFE = "/+,:=@~-._"
 _64_BITS = (1 << 64) - 1
 
 
-def listing(root: Path) -> bytes:
+def listing(root: Path, *, times: bool = False) -> bytes:
     """List a tree, reading every file of it.
+
+    Args:
+        root: The tree.
+        times: Whether its files and links keep times of their own.
 
     Raises:
         BuildEnvironmentError: it holds something that is no file, directory or symbolic link.
         OSError: it cannot be read.
     """
-    lines = sorted((path, _line(root, path, status)) for path, status in walk(root))
+    lines = sorted((path, _line(root, path, status, times=times)) for path, status in walk(root))
     return b"".join(line for _, line in lines)
 
 
@@ -46,21 +58,28 @@ def kept(place: Path) -> list[Path]:
     return [place / name for name in ("root", "hidden") if (place / name).is_dir()]
 
 
-def whole_listing(place: Path, base: str | None) -> bytes:
+def own_times(listing: bytes) -> dict[bytes, int]:
+    """The times of entries that have another than :data:`TIME`, by path, as a listing says them."""
+    lines = (line.split(b" ") for line in listing.splitlines())
+    return {unquote_to_bytes(words[-1]): int(words[0][2:]) for words in lines if words[0][1:2] == b"@"}
+
+
+def whole_listing(place: Path, base: str | None, *, times: bool) -> bytes:
     """List an environment, in the directory it is kept in; see :mod:`rebuilder.environments.layers`.
 
     Args:
         place: The directory.
         base: Digest of what it lies over; None: it is a tree of its own.
+        times: Whether it keeps times of packages.
 
     Raises:
         BuildEnvironmentError: it holds something that no environment may, or a directory that hides nothing.
         OSError: it cannot be read.
     """
     if base is None:
-        return listing(place / "root")
+        return listing(place / "root", times=times)
     root, hidden = place / "root", place / "hidden"
-    lines = [(path, _line(root, path, status)) for path, status in walk(root)]
+    lines = [(path, _line(root, path, status, times=times)) for path, status in walk(root)]
     if hidden.is_dir():
         found = {path: status.st_mode for path, status in walk(hidden)}
         gone = [path for path, mode in found.items() if stat.S_ISCHR(mode) and not os.lstat(_at(hidden, path)).st_rdev]
@@ -109,16 +128,17 @@ def walk(root: Path) -> Iterator[tuple[bytes, os.stat_result]]:
                 yield path, status
 
 
-def _line(root: Path, path: bytes, status: os.stat_result) -> bytes:
+def _line(root: Path, path: bytes, status: os.stat_result, *, times: bool) -> bytes:
     place = _at(root, path)
-    mode = stat.S_IMODE(status.st_mode)
+    mode, seconds = stat.S_IMODE(status.st_mode), status.st_mtime_ns // 1_000_000_000
+    own = f"@{seconds}" if times and seconds != TIME else ""
     if stat.S_ISDIR(status.st_mode):
         words = f"d {mode:04o}"
     elif stat.S_ISREG(status.st_mode):
         with open(place, "rb") as file:  # noqa: PTH123 - bytes
-            words = f"f {mode:04o} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+            words = f"f{own} {mode:04o} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
     elif stat.S_ISLNK(status.st_mode):
-        words = f"l {quote_from_bytes(os.readlink(place), safe=_SAFE)}"  # noqa: PTH115 - bytes
+        words = f"l{own} {quote_from_bytes(os.readlink(place), safe=_SAFE)}"  # noqa: PTH115 - bytes
     else:
         raise BuildEnvironmentError(f"{os.fsdecode(place)} is neither a file, a directory nor a symbolic link.")
     return f"{words} {quote_from_bytes(path, safe=_SAFE)}\n".encode()
@@ -142,9 +162,11 @@ def _by_path(text: bytes) -> dict[str, list[str]]:
 def _how(before: list[str] | None, after: list[str] | None) -> str:
     if before is None or after is None:
         return "added" if before is None else "removed"
-    if before[0] != after[0]:
+    if before[0][0] != after[0][0]:
         return "replaced by another kind of file"
-    if before[0] == "l":
+    if before[1:] == after[1:]:
+        return "given another time"
+    if before[0][0] == "l":
         return "pointed elsewhere"
     return "given another mode" if before[2:] == after[2:] else "changed"
 

@@ -43,6 +43,9 @@ class Manifest(Value):
     """What to remove again, as patterns of paths: content of packages that are only there because apt wants them."""
     interpreter: InterpreterSettings | None = None
     """A Python of the user's own, which takes the place of Debian's."""
+    package_times: Literal[True] | None = None
+    """Whether files and links keep the times that they have in the packages; of a configured one alone. Else all have
+    one time."""
 
     _written_before = model_validator(mode="before")(with_provides)
 
@@ -52,6 +55,12 @@ class Manifest(Value):
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot name a build environment")
         return name
+
+    @model_validator(mode="after")
+    def _installed(self) -> Manifest:
+        if self.package_times and not self.configured:
+            raise ValueError("only installed packages have times to keep")
+        return self
 
 
 Origin = Literal["index", "kept-index", "pool", "buildinfo", "snapshot"]
@@ -118,6 +127,8 @@ class Specification(Value):
     provides: dict[str, str] = {}
     links: dict[str, str] = {}
     prune: tuple[str, ...] = ()
+    package_times: Literal[True] | None = None
+    """As in the manifest."""
     recipe: int
     """Which way of bringing a tree into its form; see :data:`rebuilder.environments.settle.RECIPE`."""
 

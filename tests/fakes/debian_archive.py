@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -83,8 +84,12 @@ class Archive:
         *,
         version: str = "1-1",
         compression: str = "none",
+        times: Mapping[str, int] | None = None,
     ) -> Path:
-        """Build a package of texts and of programs of this machine, list it, and publish the list; the ``.deb``."""
+        """Build a package of texts and of programs of this machine, list it, and publish the list; the ``.deb``.
+
+        Its files have times of their own, or one of 2020.
+        """
         tree = self.root / f"{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
         for path, content in files.items():
@@ -93,6 +98,8 @@ class Archive:
                 shutil.copy(content, tree / path)
             else:
                 (tree / path).write_text(content)
+            moment = (times or {}).get(path, 1_600_000_000)
+            os.utime(tree / path, (moment, moment))
         control = (
             f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: a test <a@example.org>\n{fields}"
         )
@@ -104,7 +111,8 @@ class Archive:
         deb = self.root / f"debian/pool/{name}_{version}_all.deb"
         deb.parent.mkdir(parents=True, exist_ok=True)
         command = [need("dpkg-deb", "dpkg"), "--root-owner-group", f"-Z{compression}", "--build", str(tree), str(deb)]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        latest = {"SOURCE_DATE_EPOCH": str(max([1_600_000_000, *(times or {}).values()]))}
+        subprocess.run(command, check=True, capture_output=True, timeout=60, env={**os.environ, **latest})
         data = deb.read_bytes()
         self._listed += control
         self._listed += f"Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"

@@ -18,7 +18,7 @@ from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room
 
-BASE = Manifest(name="own", suite="trixie", packages=("?essential",), configured=True)
+BASE = Manifest(name="own", suite="trixie", packages=("?essential",), configured=True, package_times=True)
 
 
 def store(etc_apt: Path, keyring: Path, root: Path) -> EnvironmentStore:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from rebuilder.environments.settle import TIME
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.environments.tree import listing, walk
+from rebuilder.environments.tree import TIME, listing, walk
 
 PLAIN = ["bullseye", "bookworm", "trixie", "forky"]
 WITH_GIT = [f"{name}-git" for name in PLAIN]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.environments.tree import listing
+from rebuilder.environments.tree import TIME, listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, PackageInstallationError
 from tests.fakes import layers
 from tests.fakes.clock import FixedClock
@@ -26,6 +26,7 @@ from tests.integration.test_environment_configured import PROGRAMS
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
 """What a command is put behind to be that of an ordinary user. Ours may be a Python that only root reaches."""
+MORE = ("cp", "mv", "rmdir", "stat", "touch")
 CHANGES = """#!/bin/sh -e
 [ "$1" = configure ]
 cd /usr/share/base
@@ -86,7 +87,7 @@ def archive() -> Iterator[Archive]:
             files: dict[str, str | Path] = {f"usr/share/base/{name}": "old\n" for name in names}
             files |= {"usr/share/base/same": "of the base\n", "usr/share/base/grown": "first\n"}
             scripts = {"preinst": f"#!/bin/sh -e\n{accounts}"}
-            archive.add("base", {**programs(*PROGRAMS, "cp", "mv", "rmdir"), **files}, scripts, "Essential: yes\n")
+            archive.add("base", {**programs(*PROGRAMS, *MORE), **files}, scripts, "Essential: yes\n")
             archive.add("needed", {}, {"postinst": "#!/bin/sh -e\necho another >/etc/needed\n"})
             archive.add("changes", {"usr/bin/x": "#!/bin/sh\n"}, {"postinst": CHANGES}, "Depends: needed\n")
             lock = "#!/bin/sh -e\nmkdir -p /usr/share/locked/in && echo x >/usr/share/locked/in/x\n"
@@ -144,6 +145,40 @@ def test_seen_as_one_tree_by_whoever_makes_it(archive: Archive, tmp_path: Path) 
     found = by_nobody(archive, SEEN)
     assert (base.sha256, layered.sha256) == (found["base"], found["layered"])
     assert EXPECTED == found["log"]
+
+
+TIMES = "cd /usr/share && stat -c '%Y %n' $(ls -d base base/g* timed timed/*)"
+TIMED = """#!/bin/sh -e
+cd /usr/share/timed
+cp -p early copy
+echo x >written
+ln -s early link
+touch ../base/grown
+"""
+
+
+def test_files_keep_the_times_of_their_packages(archive: Archive, tmp_path: Path) -> None:
+    """In the base and over it, whoever makes it; what scripts write has the one time, and so have wild times."""
+    times = {"early": 5, "late": 2_147_483_646, "none": 0, "negative": -5, "beyond": 1 << 32}
+    names = {f"usr/share/timed/{name}": seconds for name, seconds in times.items()}
+    archive.add("timed", dict.fromkeys([*names, "usr/share/timed/usual"], "x\n"), {"postinst": TIMED}, times=names)
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    layered = environments.layered(base, [package(Path(each)) for each in pool(archive, "timed")], ())
+    assert layered.specification is not None
+    assert (True, True) == (layered.specification.package_times, BASE.package_times)
+    found = layers.log(layered, TIMES, tmp_path)
+    expected = {"base/gone": 1_600_000_000, "base": TIME, "base/grown": TIME, "timed": TIME, "timed/early": 5}
+    expected |= {"timed/copy": 5, "timed/late": 2_147_483_646, "timed/usual": 1_600_000_000}
+    expected |= dict.fromkeys([f"timed/{name}" for name in ("none", "negative", "beyond", "written", "link")], TIME)
+    assert [*(f"{seconds} {name}" for name, seconds in sorted(expected.items())), "exit 0"] == found.splitlines()
+    told = by_nobody(archive, TIMES, ["timed"])
+    assert (base.sha256, layered.sha256, found) == (told["base"], told["layered"], told["log"])
+    for name, digest in (("base", base.sha256), ("layer", layered.sha256)):
+        environments.export(digest, tmp_path / name)
+    there = store(archive, tmp_path / "there")
+    there.import_(tmp_path / "base")
+    assert found == layers.log(there.import_(tmp_path / "layer"), TIMES, tmp_path)
 
 
 def test_brought_to_another_machine(archive: Archive, tmp_path: Path) -> None:

@@ -143,10 +143,13 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     assert ["mine", "there"] == sorted(each.name for each in tmp_path.iterdir())
 
 
-def hostile(lines: list[str], *members: tuple[tarfile.TarInfo, bytes], sha256: str | None = None) -> bytes:
+def hostile(
+    lines: list[str], *members: tuple[tarfile.TarInfo, bytes], sha256: str | None = None, times: bool = False
+) -> bytes:
     """An export with any listing and any members."""
     text = "".join(f"{line}\n" for line in lines).encode()
-    spec = {"name": "trixie", "suite": "trixie", "packages": []}
+    kept = {"configured": True, "package_times": True} if times else {}
+    spec = {"name": "trixie", "suite": "trixie", "packages": [], **kept}
     record = {
         "sha256": sha256 or hashlib.sha256(text).hexdigest(),
         "spec": spec,
@@ -164,10 +167,12 @@ def hostile(lines: list[str], *members: tuple[tarfile.TarInfo, bytes], sha256: s
     return out.getvalue()[:end] + bytes(1024)
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = "") -> tarfile.TarInfo:
+def member(
+    name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = "", time: int = 946_684_800
+) -> tarfile.TarInfo:
     """A member as exports have them."""
     info = tarfile.TarInfo(name)
-    info.type, info.size, info.linkname, info.mtime = kind, size, link, 946_684_800
+    info.type, info.size, info.linkname, info.mtime = kind, size, link, time
     info.mode = {tarfile.DIRTYPE: 0o755, tarfile.SYMTYPE: 0o777}.get(kind, 0o644)
     return info
 
@@ -203,6 +208,12 @@ EMPTY = "f 0644 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8
         ([TOP, EMPTY + " tmp"], "'tmp' is not a directory"),
         ([TOP, f"f 0644 {5 << 30} {'0' * 64} a"], "it has more than 4 GB"),
         ([TOP, EMPTY + " a"], "'a' is not there"),
+        ([TOP, EMPTY.replace("f", "f@0", 1) + " a"], "a time that no entry"),
+        ([TOP, EMPTY.replace("f", "f@2147483647", 1) + " a"], "a time that no entry"),
+        ([TOP, "l@99999999999 a b"], "is of no entry"),
+        ([TOP, "l@-5 a b"], "is of no entry"),
+        ([TOP, "d@5 0755 a"], "is of no entry"),
+        ([TOP, "d@5 0755 ."], "is of no entry"),
     ],
 )
 def test_hostile_listings(tmp_path: Path, lines: list[str], words: str) -> None:
@@ -231,6 +242,43 @@ def test_hostile_members(tmp_path: Path, members: list[tuple[tarfile.TarInfo, by
     file = tmp_path / "export"
     file.write_bytes(hostile([TOP, line], ROOT, *members))
     refused(tmp_path, file, words)
+
+
+TIMED = EMPTY.replace("f", "f@5", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "time", "times", "words"),
+    [
+        (TIMED, 946_684_800, True, "'a' is not there"),
+        (TIMED, 6, True, "'a' is not there"),
+        (EMPTY, 5, True, "'a' is not there"),
+        (TIMED, 5, False, "is not one that a tree"),
+        (TIMED.replace("5", "05", 1), 5, True, "is not one that a tree"),
+        (TIMED.replace("5", "946684800", 1), 946_684_800, True, "is not one that a tree"),
+    ],
+)
+def test_times_that_its_listing_does_not_say(tmp_path: Path, line: str, time: int, times: bool, words: str) -> None:
+    """Each member has the time of its line; only what keeps times of packages has any, each spelt in one way."""
+    file = tmp_path / "export"
+    file.write_bytes(hostile([TOP, f"{line} a"], ROOT, (member("root/a", time=time), b""), times=times))
+    refused(tmp_path, file, words)
+
+
+def test_times_of_packages_go_along(tmp_path: Path) -> None:
+    """Files and links have them there, too; directories have the one time."""
+    file = tmp_path / "export"
+    lines = [TOP, "d 0755 a", f"{TIMED} a/b", "l@2147483646 /a/b c"]
+    link = member("root/c", tarfile.SYMTYPE, link="/a/b", time=2_147_483_646)
+    members = (ROOT, (member("root/a", tarfile.DIRTYPE), b""), (member("root/a/b", time=5), b""), (link, b""))
+    file.write_bytes(hostile(lines, *members, times=True))
+    here = store(tmp_path / "here")
+    found = here.import_(file)
+    times = [int((found.root / name).lstat().st_mtime) for name in (".", "a", "a/b", "c")]
+    assert [946_684_800, 946_684_800, 5, 2_147_483_646] == times
+    here.export(found.sha256, tmp_path / "again")
+    here_too = store(tmp_path / "there").import_(tmp_path / "again")
+    assert (found.sha256, listing(found.root, times=True)) == (here_too.sha256, listing(here_too.root, times=True))
 
 
 def refused(tmp_path: Path, file: Path, words: str) -> None:

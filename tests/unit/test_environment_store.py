@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from rebuilder.environments.catalog import find
-from rebuilder.environments.settle import TIME
+from rebuilder.environments.settle import level
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.environments.tree import fingerprint
+from rebuilder.environments.tree import TIME, fingerprint
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.environment import Image, Made, Manifest, Release
 from rebuilder.model.value import Sha256
 from tests.fakes.clock import FixedClock
-from tests.fakes.environments import PACKAGE, TinyMaker
+from tests.fakes.environments import PACKAGE, TinyMaker, plant
 
 
 def store(root: Path, maker: Callable[[Manifest, Path], Made], told: list[str] | None = None) -> EnvironmentStore:
@@ -67,6 +67,58 @@ def test_touch_is_healed(tmp_path: Path) -> None:
     told.clear()
     store(tmp_path, TinyMaker(), told).get("trixie")
     assert told == []
+
+
+def times_kept(root: Path) -> tuple[EnvironmentStore, Path]:
+    """A store, and the tree of an environment in it that keeps times of packages; ``etc/text`` and a link have one."""
+
+    def make(spec: Manifest, tree: Path) -> Made:
+        plant(tree)
+        for name in ("etc/passwd", "usr/bin/python3"):
+            os.utime(tree / name, (1_000_000_000, 1_000_000_000), follow_symlinks=False)
+        level(tree, int(root.stat().st_mtime) if spec.package_times else None)
+        return Made(packages=(PACKAGE,), tool="a test")
+
+    root.mkdir(exist_ok=True)
+    spec = Manifest(name="own", suite="trixie", packages=("x",), configured=True, package_times=True)
+    found = EnvironmentStore(root, FixedClock(), maker=make, specs=lambda _: spec)
+    return found, found.get("own").root
+
+
+def test_times_of_packages_are_kept_and_bound(tmp_path: Path) -> None:
+    """They are in the digest and the specification; touched ones are put right by the listing, if that is the one."""
+    environments, root = times_kept(tmp_path / "store")
+    environment = environments.get("own")
+    assert environment.specification is not None
+    plain = environment.specification.replace(package_times=None)
+    assert (True, False) == (environment.specification.package_times, environment.specification.same_content(plain))
+    assert "package_times" not in plain.document()
+    assert b"\nl@1000000000 python3.13 usr/bin/python3\n" in (root.parent / "listing").read_bytes()
+    for name in ("etc", "etc/passwd", "usr/bin/python3", "usr/bin/python3.13"):
+        os.utime(root / name, ns=(5, 5), follow_symlinks=False)
+    assert environment == times_kept(tmp_path / "store")[0].by_digest(environment.sha256)
+    found = [int((root / name).lstat().st_mtime) for name in ("etc", "etc/passwd", "usr/bin/python3")]
+    assert [TIME, 1_000_000_000, 1_000_000_000] == found
+    (root.parent / "listing").write_text("other")
+    with pytest.raises(CorruptEnvironmentError, match="and its listing were modified"):
+        times_kept(tmp_path / "store")
+    assert 1_000_000_000 == (root / "etc/passwd").stat().st_mtime
+
+
+def test_a_record_that_says_otherwise_of_times(tmp_path: Path) -> None:
+    """A tree whose times were in its digest is another one without them."""
+    environments, root = times_kept(tmp_path / "store")
+    record = root.parent / "record.json"
+    record.write_text(record.read_text().replace('"package_times":true,', ""))
+    with pytest.raises(CorruptEnvironmentError, match="etc/passwd was given another time"):
+        EnvironmentStore(tmp_path / "store", FixedClock()).by_digest(root.parent.name)
+    assert environments.kept_trees()[0].record.spec.package_times is None
+
+
+def test_only_what_is_installed_keeps_times() -> None:
+    """Where no package is installed, nothing tells a time of a package from another."""
+    with pytest.raises(ValueError, match="only installed packages"):
+        Manifest(name="own", suite="trixie", packages=("x",), package_times=True)
 
 
 def test_change_is_named_and_stays(tmp_path: Path) -> None:

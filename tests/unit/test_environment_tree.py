@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.settle import TIME, settle
-from rebuilder.environments.tree import changes, fingerprint, listing
+from rebuilder.environments.settle import level, retime, settle
+from rebuilder.environments.tree import TIME, changes, fingerprint, listing, own_times
 from rebuilder.errors import BuildEnvironmentError
 from tests.fakes.environments import plant
 
@@ -47,6 +48,49 @@ def test_listing_ignores_what_differs_between_machines(tmp_path: Path) -> None:
     small_directory.chmod(0o755)
     other.chmod(0o700)
     assert listing(one) == listing(other)
+
+
+def test_times_of_packages_are_part_of_it(tmp_path: Path) -> None:
+    """A time of its own stands beside the type of a file or a link, and no other; a link to ``@1`` is no time."""
+    root = small(tmp_path / "tree")
+    (root / "b").symlink_to("@1")
+    level(root)
+    plain = listing(root)
+    assert plain == listing(root, times=True)
+    for name, seconds in (("a b/ü\n%", 1_000_000_000), ("a-", 5)):
+        os.utime(root / name, (seconds, seconds), follow_symlinks=False)
+    found = listing(root, times=True)
+    file, link = f"f@1000000000 0644 0 {EMPTY} a%20b/%C3%BC%0A%25", "l@5 a%20b/x a-"
+    assert ["d 0755 .", "d 0755 a%20b", file, link, "l @1 b"] == found.decode().splitlines()
+    assert {"a b/ü\n%".encode(): 1_000_000_000, b"a-": 5} == own_times(found)
+    assert ["a%20b/%C3%BC%0A%25 was given another time", "a- was given another time"] == changes(plain, found)
+    assert plain == listing(root)
+    level(root)
+    retime(root, own_times(found))
+    assert found == listing(root, times=True)
+
+
+def test_which_times_are_those_of_packages(tmp_path: Path) -> None:
+    """Neither those since the installation began, nor those of directories, nor what some file system cannot keep."""
+    root = small(tmp_path)
+    began = int(time.time()) - 60
+    given = {"old": 1_000_000_000, "soon": began + 86400 * 365, "first": 1, "last": (1 << 31) - 2, "before": began - 1}
+    others = {"zero": 0, "negative": -5, "late": (1 << 31) - 1, "later": 1 << 33, "made": began, "now": began + 60}
+    for name, seconds in (given | others).items():
+        (root / name).touch()
+        os.utime(root / name, ns=(0, seconds * 1_000_000_000 + 7))
+    (root / "hard").hardlink_to(root / "old")
+    (root / "soft").symlink_to("none")
+    os.utime(root / "soft", (77, 77), follow_symlinks=False)
+    os.utime(root / "a b", (77, 77))
+    level(root, began)
+    expected = {os.fsencode(name): seconds for name, seconds in given.items()} | {b"hard": 1_000_000_000, b"soft": 77}
+    assert expected == own_times(listing(root, times=True))
+    assert {0} == {each.lstat().st_mtime_ns % 1_000_000_000 for each in root.rglob("*")}
+    assert TIME == (root / "a b").stat().st_mtime
+    before = listing(root, times=True)
+    level(root, began)
+    assert before == listing(root, times=True)
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
