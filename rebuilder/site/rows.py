@@ -80,8 +80,9 @@ def _version_key(version: str) -> tuple[int, object, str]:
         return (0, version, version)
 
 
-MOST_EARLIER = 50
-MOST_OTHERS = 100
+MOST_EARLIER = 10
+MOST_OTHERS = 5
+"""Their own page has all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,16 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, pages: list[Path]) -> N
         assert PHONE - 15 >= edge, page
 
 
+def test_an_artifact_is_told_in_short(browser: Browser, root: Path) -> None:
+    """What is folded stays folded: three screens on a desk, and the verdict, how to repeat it and why on the first."""
+    found = [each for each in (root / "pypi").rglob("index.html") if "script" not in str(each)]
+    assert found
+    for page in found:
+        browser.open(page, width=1280)
+        assert 3000 > browser.script("return document.documentElement.scrollHeight"), page
+        assert 800 > browser.script("return document.querySelector('.verdict').getBoundingClientRect().bottom"), page
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(browser: Browser, pages: list[Path], scheme: str) -> None:
     """Contrast of all text is at least 4.5 (WCAG 2.2, 1.4.3), in both colour schemes."""
@@ -170,10 +180,11 @@ def test_folded_parts_open_without_a_script(browser: Browser, pages: list[Path])
     """A click on a summary shows what is behind it."""
     page = next(path for path in pages if "spindle" in str(path) and path.name == "index.html")
     browser.open(page)
-    details = browser.driver.find_element(By.CSS_SELECTOR, "details")
+    details = browser.driver.find_element(By.CSS_SELECTOR, "#source")
     closed = details.size["height"]
     details.find_element(By.CSS_SELECTOR, "summary").click()
     assert details.size["height"] > closed
+    details.find_element(By.CSS_SELECTOR, "#source details summary").click()
     assert "libc6 2.41-12" in details.text
 
 

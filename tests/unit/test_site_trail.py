@@ -77,6 +77,17 @@ def test_a_step_that_was_not_tried_says_why() -> None:
     assert [plain, plain] == [shown[name]["Source archive → wheel"] for name in ("lost", "none")]
 
 
+def test_what_git_said_is_told_once() -> None:
+    """Neither step from the commit could be tried for it, and the verdict need not be the place where it stands."""
+    value = trails.claimed(MemoryBlobs())
+    gone = Decision(verdict=Verdict.INPUTS_MISSING, sentence="forge.example.org has no such repository.")
+    steps = trails.trail(value).steps
+    lost = [each.replace(decision=gone, attempts=()) if "commit" in each.name else each for each in steps]
+    assert 2 == sum(each.decision is gone for each in lost)
+    shown = [row.sentence for row in section(value, steps=lost).steps]
+    assert (1, 1) == (shown.count(gone.sentence), shown.count("For the same reason."))
+
+
 def test_attempts_that_do_not_exist_are_not_linked() -> None:
     """An index beyond the report, or a negative one, leads nowhere."""
     assert (1,) == trail_section_of_snare().steps[0].attempts

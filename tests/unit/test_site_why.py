@@ -58,7 +58,7 @@ def test_reports_from_before_have_no_box() -> None:
 def test_the_box_stands_right_under_the_verdict() -> None:
     """With the cause, how sure it is, what it rests on, and what to change."""
     text = page(explained())
-    assert text.index('id="verdict"') < text.index('id="why"') < text.index('class="contents"')
+    assert text.index('id="verdict"') < text.index('id="why"') < text.index('class="parts"')
     box = text[text.index('<section class="why"') : text.index("</section>", text.index('<section class="why"'))]
     for words in ("The build wrote the time.", "embedded-time", "likely", "What to change:", "made now", "see there"):
         assert words in box

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rebuilder.ecosystems.registry import conventions
@@ -104,7 +104,7 @@ def trail_section(report: Report) -> TrailSection | None:
     trail = report.trail
     if trail is None or not trail.steps:
         return None
-    rows = tuple(_row(each, report, trail) for each in trail.steps)
+    rows = _once([_row(each, report, trail) for each in trail.steps], report)
     nodes = [_node(each, report, trail) for each in trail.nodes]
     said = " ".join(f"{each.step}: {each.mark.word.lower()}." for each in rows)
     return TrailSection(
@@ -118,6 +118,16 @@ def trail_section(report: Report) -> TrailSection | None:
         notes=tuple(visible(each) for each in trail.notes[:MOST_NOTES]),
         changes=_changes(trail, report.artifact.ecosystem) if trail.changes or trail.changes_total else None,
     )
+
+
+def _once(rows: Sequence[StepRow], report: Report) -> tuple[StepRow, ...]:
+    """One obstacle, such as what git said, keeps several steps from being tried: it is told once."""
+    told, found = {visible(report.decision.sentence, LONG)}, []
+    for each in rows:
+        again = each.mark is not NOT_TRIED and not each.attempts and each.sentence in told
+        found.append(replace(each, sentence="For the same reason.") if again else each)
+        told.add(each.sentence)
+    return tuple(found)
 
 
 def _row(step: Step, report: Report, trail: SourceTrail) -> StepRow:
