@@ -22,6 +22,7 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.environments.record import Record
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
@@ -245,10 +246,10 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _specification(environments: EnvironmentStore, tree: Sha256) -> bytes | None:
+def _record(environments: EnvironmentStore, tree: Sha256) -> Record | None:
     """What a build environment was made from, as strangers may read it; None when it is not here any more."""
     try:
-        return canonical_json(environments.record(tree).public.document())
+        return environments.record(tree).public
     except BuildEnvironmentError:
         return None
 
@@ -263,6 +264,7 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
     listed = directory.newest()
     ours = {each.key_id: each.pem for each in listed.keys.values() if each.use is Use.STATEMENTS} if listed else {}
     agreement = Agreement(public_keys(config.keys) | ours | {signer.key_id: signer.public_pem}, directory)
+    record = partial(_record, EnvironmentStore(config.store / "toolchains", clock))
     site = Site(
         config.site_directory,
         blobs,
@@ -272,7 +274,7 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
         cache=config.store / "cache" / "templates",
         public=config.public_site,
         address=config.site_url,
-        environment=partial(_specification, EnvironmentStore(config.store / "toolchains", clock)),
+        environment=lambda tree: canonical_json(found.document()) if (found := record(tree)) is not None else None,
     )
     return Signer(
         ledger=ledger,
@@ -291,6 +293,7 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
             agreement=agreement,
             root=config.site_directory,
         ),
+        specification=lambda tree: found.specification if (found := record(tree)) is not None else None,
     )
 
 

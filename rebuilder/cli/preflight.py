@@ -15,10 +15,10 @@ from rebuilder.ecosystems.conventions import Conventions
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.model.project import Outcome, OwnFile, Preflight, ProjectFinding, ProjectTree
+from rebuilder.model.sbom import project_sbom
 from rebuilder.model.text import visible
 from rebuilder.network.git.work_tree import read_work_tree
 from rebuilder.preflight.examination import examine
-from rebuilder.preflight.record import build_sbom
 from rebuilder.preflight.sarif import preflight_sarif
 from rebuilder.store.protocol import Blobs
 from rebuilder.wiring import wire
@@ -77,7 +77,7 @@ def preflight(
     if sarif is not None:
         _write(sarif, preflight_sarif(found, facts.project_files[0]))
     if record is not None and found.definition is not None:
-        _write(record, build_sbom(found.definition).decode())
+        _write(record, project_sbom(found.definition).decode())
     if patch is not None:
         _write(patch, "".join(filter(None, (each.patch for each in found.findings))))
     print(json.dumps(document(found)) if as_json else "\n".join(lines(found)))  # noqa: T201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import quote
 
 from pydantic import model_validator
@@ -11,15 +12,16 @@ from pydantic import model_validator
 from rebuilder.model.accounting import Accounting, CompiledHere
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
-from rebuilder.model.attempt import Attempt
+from rebuilder.model.attempt import Attempt, Output, Run
 from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.environment import with_provides
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.graph import SourceTrail, with_nodes
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.value import Value, indented_json, sha256_hex
+from rebuilder.model.value import Sha256Field, Value, indented_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 
 
@@ -52,6 +54,32 @@ class EnvironmentSummary(Value):
     _written_before = model_validator(mode="before")(with_provides)
 
 
+class Sbom(Value):
+    """A CycloneDX document about the rebuilt file, or about a build environment; its bytes are a blob."""
+
+    about: Sha256Field
+    """Of the rebuilt file, or of the tree of the environment."""
+    sha256: Sha256Field
+    environment: str | None = None
+    """Name of the environment; None: it is about the rebuilt file."""
+
+    @property
+    def path(self) -> str:
+        """Where it is published: beside the page, or for the whole site below its root."""
+        return SBOM if self.environment is None else f"sboms/{self.sha256}.cdx.json"
+
+
+SBOM = "sbom.cdx.json"
+
+
+class Rebuild(NamedTuple):
+    """The rebuilt file that a verdict rests on, and how it was made."""
+
+    rebuilt: Output
+    run: Run
+    definition: BuildDefinition
+
+
 CLOCK_NOT_TRIED = "The recorded clock was not tried on this machine: "
 """How the remark begins on a build that no guest could be had for."""
 
@@ -77,6 +105,8 @@ class Report(Value):
     """What changes the result; only where two rebuilds of one definition differ, or when asked for."""
     remarks: tuple[str, ...] = ()
     """What could not be tried besides the verdict, or failed and did not cost it, one sentence each."""
+    sboms: tuple[Sbom, ...] = ()
+    """What the rebuilt file and the build environments were made with; the signer adds them."""
     seconds: dict[Stage, float] = {}
     """Wall time by stage; a stage that did not happen is absent."""
     started: datetime
@@ -95,6 +125,17 @@ class Report(Value):
     def compiled(self) -> CompiledHere | None:
         """The build that compiled code was compared with, where the verdict rests on no other."""
         return self.accounting.compiled if self.accounting is not None and self.decision.attempt is None else None
+
+    @property
+    def rebuild(self) -> Rebuild | None:
+        """What the verdict rests on, or the build whose compiled code was compared; None when nothing was built."""
+        index, compiled = self.decision.attempt, self.compiled
+        attempt = self.attempts[index] if index is not None else None
+        if attempt is not None and attempt.rebuilt is not None:
+            return Rebuild(attempt.rebuilt, attempt.run, attempt.hypothesis.definition)
+        if compiled is not None and compiled.rebuilt is not None:
+            return Rebuild(compiled.rebuilt, compiled.run, compiled.definition)
+        return None
 
     @property
     def clock_not_tried(self) -> bool:

@@ -17,7 +17,8 @@ from rebuilder.model.comparison import Comparison
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.graph import SourceTrail, Step
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.report import Report, report_document
+from rebuilder.model.report import Report, Sbom, report_document
+from rebuilder.model.sbom import MEDIA_TYPE as SBOM_TYPE
 from rebuilder.model.value import Sha256, Sha512, Value, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.consistency import check_report
@@ -60,16 +61,11 @@ def provenance_statement(report: Report, builder: Builder) -> Document | None:
         SigningError: the report contradicts itself.
     """
     check_report(report)
-    index, compiled = report.decision.attempt, report.compiled
+    if (rebuild := report.rebuild) is None:
+        return None
+    rebuilt, run, definition = rebuild
+    index = report.decision.attempt
     attempt = report.attempts[index] if index is not None else None
-    if attempt is not None:
-        rebuilt, run, definition = attempt.rebuilt, attempt.run, attempt.hypothesis.definition
-    elif compiled is not None:
-        rebuilt, run, definition = compiled.rebuilt, compiled.run, compiled.definition
-    else:
-        return None
-    if rebuilt is None:
-        return None
     number = "compiled" if index is None else index
     return statement_about(
         rebuilt.filename,
@@ -180,6 +176,8 @@ def _findings(report: Report, report_sha256: Sha256) -> Document:
         findings["decidedBy"] = decision.attempt
     if evidence.source is not None:
         findings["source"] = evidence.source.document()
+    if report.sboms:
+        findings["sboms"] = [_sbom(each) for each in report.sboms]
     if report.provenance is not None:
         findings["upstream"] = _upstream(report.provenance)
     if report.trail is not None:
@@ -187,6 +185,12 @@ def _findings(report: Report, report_sha256: Sha256) -> Document:
     if report.accounting is not None:
         findings["accounting"] = _accounting(report, report.accounting)
     return findings
+
+
+def _sbom(sbom: Sbom) -> Document:
+    about = {"environment": sbom.environment, "dirTree": sbom.about} if sbom.environment is not None else {}
+    digest = {"digest": {"sha256": sbom.sha256}, "mediaType": SBOM_TYPE}
+    return {"name": sbom.path, **digest, **({"annotations": about} if about else {})}
 
 
 def _accounting(report: Report, accounting: Accounting) -> Document:

@@ -141,6 +141,9 @@ class Site:
             path = f"{PUBLISHED}/{tree}.json"
             if not (self.root / path).exists() and (document := self._environment(tree)) is not None:
                 self._writer.write(path, document)
+        for each in report.sboms:
+            if each.environment is not None and not (self.root / each.path).exists() and self._blobs.has(each.sha256):
+                self._writer.write(each.path, self._blobs.read(each.sha256))
 
     def write_index(
         self,
@@ -335,6 +338,8 @@ class Site:
         if (given := report.evidence.buildinfo_sha256) is not None:
             wanted.append(("buildinfo-given.txt", "what was given about the build of the published file", given))
         wanted += _derived_blobs(report) + _diffoscope_blobs(report)
+        made_with = "what the rebuilt file was made with (CycloneDX)"
+        wanted += [(each.path, made_with, each.sha256) for each in report.sboms if each.environment is None]
         missing = []
         for name, meaning, sha256 in wanted:
             try:

@@ -15,8 +15,11 @@ from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import CorruptError, CorruptStoreError
 from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
+from rebuilder.model.environment import Specification
 from rebuilder.model.regression import regression, severity
-from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document, summarise
+from rebuilder.model.report import Report, Sbom, SignedReport, Summary, page_path, report_document, summarise
+from rebuilder.model.sbom import artifact_sbom, environment_sbom
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.envelope import sign_statement
@@ -59,6 +62,8 @@ class Signer:
     """Where the list of keys is, if there is one."""
     rebuilderd: RebuilderdWriter | None = None
     """Writes what rebuilderd's clients read; None: nothing is written for them."""
+    specification: Callable[[Sha256], Specification | None] = lambda _: None
+    """What a build environment was made from, by the digest of its tree; None: that is not known here."""
     _agreed: set[bytes] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
     _fresh: list[Summary] = field(default_factory=list, init=False)
@@ -123,6 +128,7 @@ class Signer:
             if attempt.finishing is not None and attempt.finishing.finished is not None:
                 self.blobs.path(attempt.finishing.record_sha256)
                 self.blobs.path(attempt.finishing.finished.sha256)
+        report = report.replace(sboms=self._sboms(report))
         rebuild = provenance_statement(report, self.builder)
         provenance = sign_statement(rebuild, self.signer) if rebuild is not None else None
         stored = report_document(report)
@@ -135,6 +141,20 @@ class Signer:
             key_id=self.signer.key_id,
             stored=stored,
         )
+
+    def _sboms(self, report: Report) -> tuple[Sbom, ...]:
+        """Store what the rebuilt file, and the environments of the report, were made with; equal ones are one blob."""
+        documents: dict[str, bytes] = {}
+        found: list[Sbom] = []
+        for each in report.toolchains:
+            tree = Sha256(each.sha256)
+            if (specification := self.specification(tree)) is not None:
+                documents[tree] = document = environment_sbom(tree, each.name, specification)
+                found.append(Sbom(about=tree, sha256=self.blobs.put(document), environment=each.name))
+        own = artifact_sbom(report, documents)
+        if report.rebuild is not None and own is not None:
+            found.insert(0, Sbom(about=report.rebuild.rebuilt.sha256, sha256=self.blobs.put(own)))
+        return tuple(found)
 
     def publish(self, number: int, signed: SignedReport) -> str:
         """Write the page of one signed report; give its path below the site's root. The index is written apart.

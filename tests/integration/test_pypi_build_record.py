@@ -10,9 +10,9 @@ import pytest
 from rebuilder.cli.preflight import read_texts
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.project import OwnFile, Preflight
+from rebuilder.model.sbom import project_sbom
 from rebuilder.network.git.work_tree import read_work_tree
 from rebuilder.preflight.examination import examine
-from rebuilder.preflight.record import build_sbom
 from rebuilder.verification.parts import Parts
 from tests.fakes.command import Installation
 from tests.fakes.projects import Distribution, make_wheel
@@ -64,7 +64,7 @@ def test_the_recorded_releases_are_used(
     if recorded:
         definition = built(parts, place).definition
         assert definition is not None
-        (place / "build.cdx.json").write_bytes(build_sbom(definition))
+        (place / "build.cdx.json").write_bytes(project_sbom(definition))
         (place / "pyproject.toml").write_text(f'{TOML}[tool.minibackend]\nsboms = ["build.cdx.json"]\n')
     found = built(parts, place)
     registry.add(yarn("2.0"), uploaded=LONG_AGO)

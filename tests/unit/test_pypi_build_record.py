@@ -10,7 +10,7 @@ import pytest
 from rebuilder.ecosystems.pypi.build_record import recorded_tools
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Inspection, Member, MemberKind
-from rebuilder.preflight.record import build_sbom
+from rebuilder.model.sbom import project_sbom
 from tests.fakes import reports
 
 NAME = "loom-1.0.dist-info/sboms/build.cdx.json"
@@ -44,9 +44,9 @@ def test_what_preflight_writes_is_read() -> None:
         for name, version in (("setuptools", "80.9.0"), ("wheel", "0.45.1"))
     ]
     definition = reports.definition(reports.artifact(), inputs=tuple(wheels))
-    text = build_sbom(definition).decode()
+    text = project_sbom(definition).decode()
     assert ("setuptools==80.9.0", "wheel==0.45.1") == said(text)
-    assert text == build_sbom(definition.replace(inputs=tuple(wheels[::-1]), umask="0002")).decode()
+    assert text == project_sbom(definition.replace(inputs=tuple(wheels[::-1]), umask="0002")).decode()
 
 
 def test_a_record_that_the_source_lacks_does_not_count() -> None:

@@ -208,7 +208,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
         notes=tuple(visible(each) for each in _notes(report)),
         obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
         source=source_facts(report, decisive),
-        build=build_section(report, index) if index is not None else None,
+        build=build_section(report, index, root) if index is not None else None,
         attempts=attempt_rows(report.attempts, index),
         log_tail=around.log_tail,
         comparison=comparison_section(decisive, index, around.diffoscope_text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.evidence import Source, SourceKind
-from rebuilder.model.report import EnvironmentSummary, Report
+from rebuilder.model.report import EnvironmentSummary, Report, Sbom
 from rebuilder.site.display import SHORT, duration, link, memory, moment, size, visible
 
 
@@ -125,8 +126,8 @@ def _source_file(source: Source) -> list[Fact]:
     return facts
 
 
-def build_section(report: Report, index: int) -> BuildSection:
-    """The definition of attempt ``index`` (counted from 0)."""
+def build_section(report: Report, index: int, root: str) -> BuildSection:
+    """The definition of attempt ``index`` (counted from 0); ``root`` leads to the root of the site."""
     attempt = report.attempts[index]
     definition = attempt.hypothesis.definition
     summary = next((each for each in report.toolchains if each.sha256 == definition.toolchain.sha256), None)
@@ -134,7 +135,7 @@ def build_section(report: Report, index: int) -> BuildSection:
         attempt=index + 1,
         digest=definition.digest,
         href=f"definition-{index + 1}.json",
-        toolchain=_environment(definition, summary),
+        toolchain=_environment(definition, summary, report.sboms, root),
         packages=tuple(visible(each, SHORT) for each in summary.packages) if summary else (),
         groups=_groups(definition),
         clock=_clock(attempt),
@@ -149,7 +150,9 @@ def derived_file(each: Input) -> str:
     return f"input-{each.sha256[:16]}.txt"
 
 
-def _environment(definition: BuildDefinition, summary: EnvironmentSummary | None) -> tuple[Fact, ...]:
+def _environment(
+    definition: BuildDefinition, summary: EnvironmentSummary | None, sboms: Sequence[Sbom], root: str
+) -> tuple[Fact, ...]:
     facts = [Fact("Name", visible(definition.toolchain.name, SHORT))]
     if summary is not None:
         facts += [
@@ -157,7 +160,9 @@ def _environment(definition: BuildDefinition, summary: EnvironmentSummary | None
             for what, version in summary.provides.items()
         ]
         facts += [Fact("Note", visible(note)) for note in summary.notes]
-    return (*facts, Fact("Digest over its files", definition.toolchain.sha256, code=True))
+    facts.append(Fact("Digest over its files", definition.toolchain.sha256, code=True))
+    listed = (each for each in sboms if each.about == definition.toolchain.sha256 and each.environment is not None)
+    return (*facts, *(Fact("SBOM (CycloneDX)", each.sha256, href=f"{root}{each.path}", code=True) for each in listed))
 
 
 def _groups(definition: BuildDefinition) -> tuple[InputGroup, ...]:
