@@ -110,7 +110,7 @@ def _changed(
 ) -> Claim:
     shown = listed(members)
     sentence = (
-        f"The {row.factor.value} decides: with it fixed, two builds are the same ({shown})."
+        f"What varies from build to build in {shown} follows the {row.factor.value}: with that fixed, it stays."
         if row.effect is Effect.STEADIES
         else f"The result depends on the {row.factor.value}: changing nothing else changes {shown}."
     )

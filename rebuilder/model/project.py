@@ -8,6 +8,7 @@ from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
+from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
 
 
@@ -17,9 +18,11 @@ class ProjectTree(Value):
     name: str
     """Of its directory, for messages."""
     archive_sha256: Sha256Field
-    """A tar archive among the blobs; the files lie at its top."""
+    """A tar archive among the blobs; the files lie in its directory :attr:`top`."""
     files: tuple[str, ...] = ()
     """Their paths."""
+    top: str = ""
+    """Where in its repository the project is; empty where it is all of it."""
     seconds: int
     """Time of the commit, or of the newest file; since 1970."""
     commit: str | None = None
@@ -28,6 +31,8 @@ class ProjectTree(Value):
     """Files that are not as they are in the commit."""
     untracked: tuple[str, ...] = ()
     """Files that lie about and are in no commit."""
+    checkout: SourceTree | None = None
+    """The same files as a commit of the repository, for backends that ask git."""
 
 
 class Project(Value):

@@ -35,6 +35,7 @@ _MOST_LINES = 40
 _EPOCH = "SOURCE_DATE_EPOCH"
 _FIRST_TIME = datetime(2024, 2, 29, 11, 58, 20, tzinfo=UTC)
 _LATER = timedelta(days=400, hours=7, minutes=11)
+_OTHER_ZONE, _ZONE = "XYZ-11:30", timedelta(hours=11, minutes=30)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChang
         case Factor.LOCALE:
             yield _variables(definition, {"LANG": "C", "LC_ALL": "C"})
         case Factor.TIME_ZONE:
-            yield _variables(definition, {"TZ": "XYZ-11:30"})
+            yield _variables(definition, {"TZ": _OTHER_ZONE})
         case Factor.HASH_SEED:
             settles = definition.environment.get("PYTHONHASHSEED", "random") == "random"
             for seed in ("1", "2", "3"):
@@ -199,6 +200,8 @@ class VariationRunner:
         self._is_inventory = is_inventory
         self._most = most_seconds
         self._spent = 0.0
+        self._contents = False
+        """Whether only content counts, and nothing that is around it."""
         self._beyond = True
         """Whether anything is left that does not vary by itself."""
         self.restless: frozenset[Trait] = frozenset()
@@ -220,13 +223,14 @@ class VariationRunner:
             hypothesis: What to build.
             factors: What to change.
             there: The same with every factor changed (:func:`elsewhere`). Factors are then tried likeliest first, until
-                they account for all in which its result differs; a time is another one there.
+                they account for all in which its content differs; a time is another one there.
 
         Raises:
             BuildEnvironmentError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
             SandboxUnavailableError: the definition cannot be run here as it is.
         """
         self._spent, self._hypothesis, definition = 0.0, hypothesis, hypothesis.definition
+        self._contents = there is not None
         first = self._made(definition)
         wait_until_apart(first.run)
         second = self._made(definition)
@@ -254,18 +258,20 @@ class VariationRunner:
         result = self._made(there).output if there is not None else None
         if there is None or result is None or base.output is None:
             return tuple(self._row(base, each, noise, there)[0] for each in factors)
-        left = self._traits(self._compared(base.output, result))
+        different = self._compared(base.output, result)
+        left = self._traits(different)
         self._beyond = True
         found: dict[Factor, VariationRow] = {}
         restless = {each[:2] for each in self.restless}
-        for factor in _likeliest_first(factors, left):
+        for factor in _likeliest_first(factors, left, different, there):
             telling = [each for each in left if each[:2] not in restless]
             if not telling and not (factor in _SETTLING and self.restless):
                 note = "Nothing is left that it could explain."
                 found[factor] = VariationRow(factor=factor, change="", effect=Effect.NOT_TRIED, note=note)
                 continue
             self._beyond = bool(telling)
-            found[factor], told = self._row(base, factor, noise, there)
+            row, told = self._row(base, factor, noise, there)
+            found[factor] = row
             settled = {(member, before) for member, before, _after in told} if noise is not None else set()
             timed = {(member, after) for member, _before, after in told} if factor is Factor.TIME else set()
             left = frozenset(
@@ -274,6 +280,10 @@ class VariationRunner:
                 if each[1] in _WHOLE  # what is told as a whole may have other causes, too
                 or (each not in told and each[:2] not in settled and (each[0], each[2]) not in timed)
             )
+            if factor is not Factor.TIME and row.rebuilt_sha256 is not None and any(each[1] in _WHOLE for each in told):
+                changed = base.output.replace(sha256=row.rebuilt_sha256)
+                still = {member for member, _before, _after in self._traits(self._compared(changed, result))}
+                left = frozenset(each for each in left if each[0] in still)  # it is as elsewhere by this change alone
         return tuple(found[each] for each in factors)
 
     def _row(
@@ -317,6 +327,8 @@ class VariationRunner:
         if result.output is None:
             return _failed(factor, change, result.run), frozenset()
         if noise is not None and change.settles:
+            if change.definition.clock is None:
+                wait_until_apart(result.run)
             settled = self._settled(base, result, self._made(change.definition), noise)
             if settled:
                 self.restless -= settled
@@ -342,10 +354,14 @@ class VariationRunner:
         """
         if base.output is None or result.output is None or again.output is None:
             return frozenset()
-        varying = self._traits(noise)
+        varying, clock = self._traits(noise), result.definition.clock
+        if clock is None:  # what shows the time may have been made within the same minute twice
+            varying = frozenset(each for each in varying if not _shows(each[1], base.run.started))
         if again.output.sha256 == result.output.sha256:
             return varying
         still = self._traits(self._compared(result.output, again.output))
+        if clock is not None:  # one that stands goes on by parts of a second
+            still = frozenset(each for each in still if not (_shows(each[1], clock) and _same_but_digits(each)))
         whole = {member for member, before, _after in still if before in _WHOLE}
         lines = {(member, before) for member, before, _after in still}
         place = {
@@ -380,16 +396,17 @@ class VariationRunner:
         return _Result(definition, run, product(run, self._hypothesis))
 
     def _compared(self, first: Output, second: Output) -> Comparison | None:
-        """How two results differ; None when they do not."""
+        """How two results differ; None when they do not, or not in their content where only that is looked at."""
         if first.sha256 == second.sha256 and first.filename == second.filename:
             return None
-        return self._comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
+        found = self._comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
+        return None if self._contents and found.level is not Level.DIFFERENT else found
 
     def _traits(self, comparison: Comparison | None) -> frozenset[Trait]:
         """What differs, line by line where it can be, in a form that can be told from what differs anyway."""
         if comparison is None:
             return frozenset()
-        found: set[Trait] = {("", name, "") for name in comparison.normalisations}
+        found: set[Trait] = set() if self._contents else {("", name, "") for name in comparison.normalisations}
         for each in comparison.differences:
             if each.change is MemberChange.METADATA or self._is_inventory(each.member):
                 continue
@@ -406,18 +423,24 @@ _MARKS: dict[Factor, re.Pattern[str]] = {
     Factor.FILE_ORDER: re.compile(r"-order$"),
 }
 """What a factor's other value looks like in a result: it is then tried sooner, and nothing follows from it."""
+_ORDERING = (Factor.HASH_SEED, Factor.FILE_ORDER)
 _SETTLING = (Factor.CPU_COUNT, Factor.TIME)
 """What may settle a build that varies by itself. There is one CPU where another clock is, so that comes last."""
 
 
-def _likeliest_first(factors: Sequence[Factor], different: frozenset[Trait]) -> list[Factor]:
+def _likeliest_first(
+    factors: Sequence[Factor], different: frozenset[Trait], found: Comparison | None, there: BuildDefinition
+) -> list[Factor]:
     """Factors whose marks are in what differs, then the others, those last that cost most."""
+    moved = any(each.content is not None and each.content.moved for each in (found.differences if found else ()))
+    ordered = moved or any(_same_entries(each) for each in different)
+    timed = there.clock is not None and any(_shows(each[2], there.clock) for each in different)
 
     def rank(factor: Factor) -> tuple[bool, bool, bool]:
         mark = _MARKS.get(factor)
-        found = mark is not None and any(mark.search(text) for each in different for text in each[1:])
-        found = found or (factor is Factor.HASH_SEED and any(_same_entries(each) for each in different))
-        return not found, factor in _SETTLING, factor is Factor.TIME
+        likely = mark is not None and any(mark.search(text) for each in different for text in each[1:])
+        likely = likely or (ordered and factor in _ORDERING) or (timed and factor is Factor.TIME)
+        return not likely, factor in _SETTLING, factor is Factor.TIME
 
     return sorted(factors, key=rank)
 
@@ -426,6 +449,38 @@ def _same_entries(trait: Trait) -> bool:
     """Whether two lines have the same words in another order."""
     words = [sorted(re.findall(r"\w+", each)) for each in trait[1:]]
     return words[0] == words[1] and trait[1] != trait[2]
+
+
+_FORMS_OF_TIME = (
+    *(
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y%m%d",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d.%m.%Y",
+        "%b %e",
+        "%b %d",
+        "%e %b",
+        "%B %e",
+        "%e %B",
+    ),
+    "%H:%M",
+)
+_SAME_HOUR = -4
+"""The first digits of a time in seconds that stay the same for hours."""
+
+
+def _shows(text: str, moment: datetime) -> bool:
+    """Whether a text has a moment in it, in UTC or in the zone that builds elsewhere have."""
+    there = (moment.astimezone(UTC), moment.astimezone(UTC) + _ZONE)
+    forms = (" ".join(each.strftime(form).split()) for each in there for form in _FORMS_OF_TIME)
+    words = " ".join(text.split())
+    return str(int(moment.timestamp()))[:_SAME_HOUR] in words or any(form in words for form in forms)
+
+
+def _same_but_digits(trait: Trait) -> bool:
+    return re.sub(r"\d", "0", trait[1]) == re.sub(r"\d", "0", trait[2])
 
 
 _WHOLE = frozenset(f"\0{change.value}" for change in MemberChange)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rebuilder.cli.preflight import read_texts
+from rebuilder.cli.preflight import lines, read_texts
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import RebuilderError
 from rebuilder.model.definition import Limits
@@ -65,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
     """Print a line for each project, and the shares; 1 when a goal is missed."""
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--only", action="append", default=[], help="names of projects")
+    arguments.add_argument("--details", action="store_true", help="print what a maintainer reads of the wrong ones")
     arguments.add_argument("--environments", type=Path, default=Path(".build/toolchains"))
     arguments.add_argument("--backends", type=Path, action="append", help="directories with wheels of build backends")
     options = arguments.parse_args(argv)
@@ -80,6 +81,8 @@ def main(argv: Sequence[str]) -> int:
                 own[planted.backend] = result.shown
             results.append(result)
             print(line(result, own[planted.backend]), flush=True)
+            if options.details and result.found is not None and not result.right(own[planted.backend]):
+                print("\n".join(lines(result.found)), flush=True)
     return report([each for each in results if each.name not in NONE], own)
 
 
@@ -96,6 +99,7 @@ def looked_at(name: str, planted: Planted, parts: Wired) -> Result:
         try:
             tree = read_work_tree(root, parts.blobs)
             found = examine(parts, parts.ecosystems["pypi"], tree, read_texts(root, tree, ECOSYSTEMS["pypi"]))
+            problem = found.sentence if found.outcome is Outcome.UNDECIDED else ""
         except RebuilderError as error:
             problem = str(error)
         return Result(name, planted, found, problem, time.monotonic() - began)
@@ -105,7 +109,8 @@ def line(result: Result, own: set[Cause]) -> str:
     """One project in one line."""
     said = ", ".join(sorted(each.value for each in result.named)) or result.problem or "nothing"
     wanted = " + ".join(each.value for each in result.planted.causes) or "nothing"
-    mark = "right" if result.right(own) or result.name in NONE else "WRONG"
+    right = result.right(own) if result.name not in NONE else not result.problem
+    mark = "right" if right else "WRONG"
     false = result.false_shown(own)
     also = f" FALSE SHOWN {', '.join(false)}" if false else ""
     builds = result.found.builds if result.found is not None else 0

@@ -12,6 +12,7 @@ import pytest
 from rebuilder.errors import UsageError
 from rebuilder.model.project import ProjectTree
 from rebuilder.network.git.work_tree import read_work_tree
+from rebuilder.programs.source import checkout
 from tests.fakes.blobs import MemoryBlobs
 
 MOMENT = 1_700_000_000
@@ -100,3 +101,65 @@ def test_no_directory_is_one_sentence(tmp_path: Path) -> None:
     """What is no directory is wrong use."""
     with pytest.raises(UsageError, match="no directory"):
         read_work_tree(tmp_path / "nowhere", MemoryBlobs())
+
+
+def described(place: Path, blobs: MemoryBlobs, tree: ProjectTree) -> str:
+    """What git says of the commit that a build is given of a tree, once the sandbox program has checked it out."""
+    assert tree.checkout is not None
+    assert tree.checkout.history is not None
+    commit = tree.checkout.commit
+    place.mkdir()
+    documents = {"tar": tree.archive_sha256, "commit": commit.object_sha256}
+    documents |= {"objects": tree.checkout.history.objects_sha256, "tags": tree.checkout.history.tags_sha256}
+    documents |= {f"tag-{each.name}": each.object_sha256 for each in commit.tags if each.object_sha256 is not None}
+    for name, digest in documents.items():
+        (place / name).write_bytes(blobs.read(digest))
+    tags = [
+        f"--tag-object={each.name}={place}/tag-{each.name}" if each.object_sha256 else f"--tag={each.name}"
+        for each in commit.tags
+    ]
+    into = place / "into"
+    arguments = ["--archive", f"{place}/tar", "--commit", commit.sha, "--commit-object", f"{place}/commit"]
+    arguments += [f"--history={place}/objects", f"--history-tags={place}/tags", "--into", str(into), *tags]
+    assert 0 == checkout.main(arguments)
+    asked = ["git", "describe", "--dirty", "--tags", "--long"]
+    return subprocess.run(asked, cwd=into, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_of_a_tree_is_described_as_git_does(project: Path, tmp_path: Path) -> None:
+    """An annotated tag on an earlier commit and a plain one on this are there, and nothing is changed."""
+    git(project, "tag", "-a", "-m", "first", "v1.0")
+    git(project, "commit", "-q", "--allow-empty", "-m", "second")
+    blobs = MemoryBlobs()
+    tree = read_work_tree(project, blobs)
+    assert tree.checkout is not None
+    assert tree.commit == tree.checkout.commit.sha
+    assert f"v1.0-1-g{tree.commit[:7]}" == described(tmp_path / "1", blobs, tree)
+    git(project, "tag", "v1.1")
+    assert f"v1.1-0-g{tree.commit[:7]}" == described(tmp_path / "2", blobs, read_work_tree(project, blobs))
+
+
+def test_what_is_not_committed_is_a_commit_after_it(project: Path, tmp_path: Path) -> None:
+    """A backend that asks git gets a version after the tag, the same in each build."""
+    git(project, "tag", "v1.0")
+    (project / "a.py").write_text("changed\n")
+    blobs = MemoryBlobs()
+    tree = read_work_tree(project, blobs)
+    assert tree.checkout is not None
+    assert (tree.commit,) == tree.checkout.commit.parents
+    assert f"v1.0-1-g{tree.checkout.commit.sha[:7]}" == described(tmp_path / "1", blobs, tree)
+
+
+def test_a_project_below_the_top_of_its_repository_is_where_it_was(project: Path, tmp_path: Path) -> None:
+    """Its files lie in the same directory, and the tag of the commit is that of the files alone."""
+    (project / "inner").mkdir()
+    (project / "inner" / "c.py").write_text("c\n")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "second")
+    git(project, "tag", "-a", "-m", "one", "v1.0")
+    blobs = MemoryBlobs()
+    tree = read_work_tree(project / "inner", blobs)
+    assert ("inner", ("c.py",)) == (tree.top, tree.files)
+    assert {"inner/c.py"} == members(blobs, tree).keys()
+    assert tree.checkout is not None
+    assert f"v1.0-0-g{tree.checkout.commit.sha[:7]}" == described(tmp_path / "1", blobs, tree)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -115,10 +115,15 @@ def wants_history(context: PlanningContext, evidence: Evidence, commit: SourceCo
         listed = list_commit(context, commit.tree, sdist, evidence.artifact.name)
     except NotRebuildable:
         return False
-    texts = "\n".join(filter(None, map(listed.text, ("pyproject.toml", "setup.py", "setup.cfg"))))
+    texts = list(filter(None, map(listed.text, ("pyproject.toml", "setup.py", "setup.cfg"))))
     here = {each.name: commit.tree.commit.sha for each in commit.tree.commit.tags}
     tagged = find_tag(here, evidence.artifact.name, evidence.artifact.version).commit is not None
-    return bool((_LISTS_CHANGES if tagged else _ASKS_GIT).search(texts))
+    return any(map(_LISTS_CHANGES.search, texts)) if tagged else asks_git(texts)
+
+
+def asks_git(texts: Iterable[str]) -> bool:
+    """Whether files that say how a project is built let its build ask git, such as for a version."""
+    return any(map(_ASKS_GIT.search, texts))
 
 
 def targets_of(evidence: Evidence) -> list[CommitTarget]:

@@ -21,13 +21,14 @@ from rebuilder.ecosystems.pypi.build_inputs import (
     build_definition,
     project_definition,
 )
+from rebuilder.ecosystems.pypi.commit_hypotheses import asks_git
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import starting_inputs
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose
 from rebuilder.ecosystems.pypi.requirements import Requirements, read_build_system
 from rebuilder.ecosystems.pypi.sdist_configuration import named_project
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
-from rebuilder.ecosystems.source_trees import SourceOrigin, Unpacked
+from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, Unpacked
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_words import read_toml
 from rebuilder.model.artifact import Artifact, PublishedFile, Resolution
@@ -59,8 +60,8 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
         UnavailableError, SandboxFaultError, …: see the ports.
     """
     archive = Input(role=Role.SOURCE, name=f"{tree.name}.tar", sha256=tree.archive_sha256, path=_TREE)
-    [listing] = inspect(context, [archive], texts=texts_below(""))
-    texts = listing.texts
+    [listing] = inspect(context, [archive], texts=texts_below(tree.top))
+    texts = {name.removeprefix(f"{tree.top}/"): text for name, text in listing.texts.items()}
     if not texts.keys() & {"pyproject.toml", "setup.py", "setup.cfg"}:
         raise NotRebuildable(
             Verdict.INPUTS_MISSING, f"{tree.name} has neither pyproject.toml nor setup.py nor setup.cfg."
@@ -74,10 +75,13 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
         now,
         interpreters=[each for each in context.interpreters if each.python != PYTHON_2],
     )
-    origin: SourceOrigin = Unpacked(archive, top="")
+    origin: SourceOrigin = Unpacked(archive, top=tree.top)
+    environment = interpreter.environment
+    if tree.checkout is not None and asks_git(text for name, text in texts.items() if name != "PKG-INFO"):
+        origin, environment = CheckedOut.of(tree.checkout, top=tree.top), f"{environment}-git"
     artifact = _artifact(name, tree)
     source = Source(kind=SourceKind.ARCHIVE, uri=f"file:{tree.name}", digest={"sha256": tree.archive_sha256})
-    build_inputs = starting_inputs(context, artifact, source, origin, environment=interpreter.environment)
+    build_inputs = starting_inputs(context, artifact, source, origin, environment=environment)
     build_inputs = replace(build_inputs, system=system)
     resolver = _Remembering(context.resolver, context.memo, index, now)
     context = replace(context, resolver=resolver)

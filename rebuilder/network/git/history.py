@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rebuilder.model.git import Commit, CommitHistory, SourceProblem, Trouble
-from rebuilder.network.git.objects import Unsound, tag_points_at
+from rebuilder.model.git import Commit, CommitHistory, SourceProblem, Tag, Trouble
+from rebuilder.network.git.objects import Unsound, read_commit, tag_points_at
 from rebuilder.network.git.process import Git, explained
 from rebuilder.programs.source.git_store import object_name
 from rebuilder.store.protocol import Blobs
@@ -17,6 +17,8 @@ _MOST_TAGS = 2_000
 _MOST_BYTES = 64 << 20
 _TAG_NAME = re.compile(r"(?![-.])[^\x00-\x20\x7f~^:?*\[\\]{1,200}")
 _HEADER = re.compile(rb"([0-9a-f]{40}) (commit|tag) ([0-9]{1,9})\n")
+Ask = Callable[[Sequence[str], bytes], bytes]
+"""Gives what git prints for arguments and standard input; nothing when it fails."""
 _PARENTS = re.compile(rb"tree [0-9a-f]{40}\n((?:parent [0-9a-f]{40}\n)*)")
 
 
@@ -46,33 +48,106 @@ def read_history(
     names = listed.output.decode("ascii", "replace").split()
     if listed.code or names[:1] != [commit.sha]:
         raise Unsound(f"The history of {commit.sha} cannot be read.")
-    objects = dict(_objects(git, names[1:], "commit"))
+    objects = dict(_objects(_asker(git), names[1:], "commit"))
     _refuse_others(commit, objects)
     pointing = {
         name: (target, references.get(f"{ref}^{{}}", target))
         for ref, target in references.items()
-        if ref.startswith("refs/tags/") and _TAG_NAME.fullmatch(name := ref[len("refs/tags/") :])
+        if ref.startswith("refs/tags/") and (name := ref.removeprefix("refs/tags/"))
     }
-    before = dict([(name, both) for name, both in sorted(pointing.items()) if both[1] in objects][:_MOST_TAGS])
+    before = _tags_of(pointing, objects)
     annotated = {name: target for name, (target, end) in before.items() if target != end}
     specs = [f"+refs/tags/{name}:{mine}/tags/{number}" for number, name in enumerate(annotated)]
     problem = _fetch(git, specs, most_bytes) if specs else None
     if problem is not None:
         return problem
-    tags = dict(_objects(git, list(dict.fromkeys(annotated.values())), "tag"))
+    return _kept(objects, before, dict(_objects(_asker(git), list(dict.fromkeys(annotated.values())), "tag")), blobs)
+
+
+def own_commit(
+    ask: Ask, head: str, tree: str, blobs: Blobs, *, changed: bool, repository: str
+) -> tuple[Commit, CommitHistory]:
+    """A commit of the files of a work tree, and what is before it, of a repository that lies here.
+
+    It is the one that is checked out where that has these files. Where it has others although nothing was changed, such
+    as submodules or files that were filtered, it stands for that one; what was changed stands in one after it.
+
+    Args:
+        ask: Asks the repository.
+        head: The commit that is checked out.
+        tree: Name of the tree with the files.
+        blobs: Where the documents go.
+        changed: Whether files are not as they were committed.
+        repository: What it is called.
+
+    Raises:
+        Unsound: the repository is damaged.
+    """
+    names = ask(("rev-list", f"--max-count={MOST_COMMITS}", head), b"").decode("ascii", "replace").split()
+    commits = dict(_objects(ask, names, "commit"))
+    listed = ask(("for-each-ref", "--format=%(objectname) %(*objectname) %(refname:lstrip=2)", "refs/tags"), b"")
+    split = [line.split(" ", 2) for line in listed.decode("utf-8", "replace").splitlines()]
+    before = _tags_of({name: (target, end or target) for target, end, name in split}, commits)
+    annotated = dict(_objects(ask, sorted({target for target, end in before.values() if target != end}), "tag"))
+    committer = re.search(rb"\ncommitter ([^\n]*)", commits.get(head, b""))
+    if committer is None:
+        raise Unsound(f"The commit {head} cannot be read.")
+    here: list[Tag] = []
+    if changed:
+        raw = b"tree %b\nparent %b\nauthor %b\ncommitter %b\n\nNot committed yet\n" % (
+            *(tree.encode(), head.encode()),
+            *(committer[1], committer[1]),
+        )
+        sha = object_name("commit", raw)
+    else:
+        raw = b"tree %b\n" % tree.encode() + commits.pop(head).partition(b"\n")[2]
+        sha = object_name("commit", raw)
+        for name in [name for name, (_, end) in before.items() if end == head]:
+            data = annotated.get(before.pop(name)[0], b"")
+            moved = data.replace(head.encode(), sha.encode(), 1) if tag_points_at(data, head) else None
+            here.append(Tag(name=name, object_sha256=blobs.put(moved) if moved is not None else None))
+    read = read_commit(raw, sha)
+    commit = Commit(
+        repository=repository,
+        sha=sha,
+        tree=read.tree,
+        committed_at=read.committed_at,
+        object_sha256=blobs.put(raw),
+        parents=read.parents,
+        tags=tuple(here),
+    )
+    return commit, _kept(commits, before, annotated, blobs)
+
+
+def _tags_of(pointing: Mapping[str, tuple[str, str]], commits: Mapping[str, bytes]) -> dict[str, tuple[str, str]]:
+    """Tags of some commits: by name, what each names, and the commit that it leads to."""
+    found = [
+        (name, both) for name, both in sorted(pointing.items()) if both[1] in commits and _TAG_NAME.fullmatch(name)
+    ]
+    return dict(found[:_MOST_TAGS])
+
+
+def _kept(
+    commits: Mapping[str, bytes], before: Mapping[str, tuple[str, str]], tags: Mapping[str, bytes], blobs: Blobs
+) -> CommitHistory:
+    """The two documents."""
     lines = []
     for name, (target, end) in before.items():
         kept = target if target == end or (target in tags and tag_points_at(tags[target], end)) else end
         lines.append(f"{kept} {name}\n")
     kept_tags = {line.split(" ", 1)[0] for line in lines} & tags.keys()
-    whole = [b"commit %d\0" % len(objects[name]) + objects[name] for name in sorted(objects)]
+    whole = [b"commit %d\0" % len(commits[name]) + commits[name] for name in sorted(commits)]
     whole += [b"tag %d\0" % len(tags[name]) + tags[name] for name in sorted(kept_tags)]
     return CommitHistory(
         objects_sha256=blobs.put(b"".join(whole)),
         tags_sha256=blobs.put("".join(lines).encode()),
-        commits=len(objects),
+        commits=len(commits),
         tags=len(lines),
     )
+
+
+def _asker(git: Git) -> Ask:
+    return lambda arguments, stdin: git.run(*arguments, stdin=stdin, most_output=_MOST_BYTES).output
 
 
 def _fetch(git: Git, wanted: list[str], most_bytes: int) -> SourceProblem | None:
@@ -84,10 +159,10 @@ def _fetch(git: Git, wanted: list[str], most_bytes: int) -> SourceProblem | None
     return explained(done.said, git.remote) if done.code else None
 
 
-def _objects(git: Git, names: list[str], kind: str) -> Iterator[tuple[str, bytes]]:
+def _objects(ask: Ask, names: list[str], kind: str) -> Iterator[tuple[str, bytes]]:
     """The objects of one kind among these, each checked against its name."""
     asked = "".join(f"{each}\n" for each in names).encode()
-    output = git.run("cat-file", "--batch", stdin=asked, most_output=_MOST_BYTES).output if names else b""
+    output = ask(("cat-file", "--batch"), asked) if names else b""
     at = 0
     while found := _HEADER.match(output, at):
         data = output[found.end() : found.end() + int(found[3])]

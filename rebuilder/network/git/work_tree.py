@@ -1,7 +1,8 @@
 """A maintainer's own work tree: the files that a stranger would have of it, as one archive.
 
 Of a checkout these are the files that git has, with what they hold now; what is ignored or was never added, nobody else
-has. Where there is no git, it is everything but what builds and tools leave behind.
+has. Where there is no git, it is everything but what builds and tools leave behind. Backends that ask git for a version
+get a commit of these files, with the history and the tags before it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from rebuilder.errors import UsageError
+from rebuilder.model.git import SourceTree
 from rebuilder.model.project import ProjectTree
+from rebuilder.network.git.history import own_commit
+from rebuilder.network.git.objects import Unsound
+from rebuilder.programs.source.git_store import Entries, object_name, trees
 from rebuilder.store.protocol import Blobs
 
 _MOST_BYTES = 512 << 20
@@ -46,26 +51,49 @@ def read_work_tree(directory: Path, blobs: Blobs) -> ProjectTree:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is no directory.", hint="Name the directory of a project, or files of dist/.")
-    asked = _Repository(directory)
-    tracked = asked.names("ls-files", "-z", "--cached")
-    commit = asked.line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") if tracked else None
+    repository = _Repository(directory)
+    tracked = repository.names("ls-files", "-z", "--cached", "--recurse-submodules")
+    commit = repository.line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") if tracked else None
     names = sorted({each for each in tracked if os.path.lexists(directory / each)}) or sorted(_walk(directory))
     if not names:
         raise UsageError(f"{directory} holds no files.")
-    newest = asked.line("log", "-1", "--pretty=%ct") if commit is not None else None
+    newest = repository.line("log", "-1", "--pretty=%ct") if commit is not None else None
     seconds = int(newest) if newest is not None and newest.isdigit() else _newest(directory, names)
-    archive = _archive(directory, names, seconds)
-    changed = asked.names("diff", "--name-only", "-z", "HEAD", "--", ".") if commit is not None else []
-    untracked = asked.names("ls-files", "-z", "--others", "--exclude-standard") if tracked else []
-    return ProjectTree(
+    top = (repository.line("rev-parse", "--show-prefix") or "") if commit is not None else ""
+    archive, entries = _archive(directory, names, seconds, top)
+    changed = repository.names("diff", "--name-only", "-z", "HEAD", "--", ".") if commit is not None else []
+    untracked = repository.names("ls-files", "-z", "--others", "--exclude-standard") if tracked else []
+    tree = ProjectTree(
         name=directory.resolve().name or "project",
         archive_sha256=blobs.put(archive),
         files=tuple(names),
+        top=top.rstrip("/"),
         seconds=seconds,
         commit=commit,
         changed=tuple(sorted(changed)[:_SHOWN]),
         untracked=tuple(sorted(untracked)[:_SHOWN]),
     )
+    return tree if commit is None else tree.replace(checkout=_checkout(repository, tree, commit, entries, blobs))
+
+
+def _checkout(
+    repository: _Repository, tree: ProjectTree, head: str, entries: Entries, blobs: Blobs
+) -> SourceTree | None:
+    """The same files as a commit; None where the repository is damaged."""
+    *_, outermost = trees(entries)
+    try:
+        commit, history = own_commit(
+            repository.answer,
+            head,
+            object_name("tree", outermost),
+            blobs,
+            changed=bool(tree.changed),
+            repository=f"file:{tree.name}",
+        )
+    except Unsound:
+        return None
+    size = len(entries)
+    return SourceTree(commit=commit, archive_sha256=tree.archive_sha256, files=size, size=0, history=history)
 
 
 class _Repository:
@@ -77,15 +105,16 @@ class _Repository:
 
     def names(self, *arguments: str) -> list[str]:
         """Paths below the directory, separated by NUL in the answer; none where there is no repository."""
-        answer = self._asked(arguments)
+        answer = self.answer(arguments)
         return [os.fsdecode(each) for each in answer.split(b"\0") if each]
 
     def line(self, *arguments: str) -> str | None:
         """The first line of an answer; None when there is none."""
-        words = self._asked(arguments).decode("utf-8", "replace").splitlines()
+        words = self.answer(arguments).decode("utf-8", "replace").splitlines()
         return words[0].strip() if words else None
 
-    def _asked(self, arguments: Sequence[str]) -> bytes:
+    def answer(self, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
+        """What git prints; nothing when it fails."""
         if self._program is None:
             return b""
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -97,7 +126,7 @@ class _Repository:
                 command,
                 cwd=self._directory,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                input=stdin,
                 capture_output=True,
                 timeout=_SECONDS,
                 check=False,
@@ -129,27 +158,33 @@ def _newest(directory: Path, names: Sequence[str]) -> int:
     return max(moments)
 
 
-def _archive(directory: Path, names: Sequence[str], seconds: int) -> bytes:
+def _archive(directory: Path, names: Sequence[str], seconds: int, top: str) -> tuple[bytes, Entries]:
+    """A tar archive of files, and what git would call them."""
     if len(names) > _MOST_FILES:
         raise UsageError(f"{directory} has more than {_MOST_FILES:,} files.")
     written, size = io.BytesIO(), 0
+    entries: Entries = {}
     with tarfile.open(fileobj=written, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in names:
             try:
                 status = (directory / name).lstat()
-                entry = tarfile.TarInfo(name)
+                entry = tarfile.TarInfo(f"{top}{name}")
                 entry.mtime = seconds
                 if stat.S_ISLNK(status.st_mode):
                     entry.type, entry.linkname = tarfile.SYMTYPE, str((directory / name).readlink())
+                    mode, data = b"120000", os.fsencode(entry.linkname)
                     archive.addfile(entry)
                 elif stat.S_ISREG(status.st_mode):
                     entry.mode = 0o755 if status.st_mode & 0o100 else 0o644
                     size += status.st_size
                     if size > _MOST_BYTES:
                         raise UsageError(f"{directory} has more than {_MOST_BYTES >> 20:,} MB of files.")
-                    data = (directory / name).read_bytes()
+                    mode, data = f"100{entry.mode:o}".encode(), (directory / name).read_bytes()
                     entry.size = len(data)
                     archive.addfile(entry, io.BytesIO(data))
+                else:
+                    continue
             except (OSError, ValueError) as error:
                 raise UsageError(f"{directory / name} cannot be read: {error}.") from None
-    return written.getvalue()
+            entries[os.fsencode(entry.name)] = (mode, object_name("blob", data))
+    return written.getvalue(), entries
