@@ -64,14 +64,14 @@ def preflight(
     """
     if record is not None and not record.name.endswith(_RECORDS):
         raise UsageError(f"A record is named NAME{_RECORDS}, not {visible(record.name)}.")
-    directory, files = _asked(paths)
+    directory, asked = _asked(paths)
     name, facts = _ecosystem(directory)
-    files = files or _to_be_published(directory / _RELEASES, facts)
+    files = asked or _to_be_published(directory / _RELEASES, facts)
     display = Display(sys.stderr)
     with display, wire(config, display) as parts:
         parts.stopwatch.begin(directory.resolve().name)
         tree = read_work_tree(directory, parts.blobs)
-        own = [_own(each, parts.blobs, config.download_bytes) for each in files]
+        own = [_own(each, parts.blobs, config.download_bytes).replace(asked=bool(asked)) for each in files]
         found = examine(parts, parts.ecosystems[name], tree, read_texts(directory, tree, facts), own)
         parts.stopwatch.end()
     if sarif is not None:

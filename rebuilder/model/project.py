@@ -53,6 +53,8 @@ class OwnFile(Value):
 
     filename: str
     sha256: Sha256Field
+    asked: bool = False
+    """Whether it was named, and did not only lie there."""
 
 
 class Place(Value):

@@ -128,11 +128,15 @@ def examine(
     level = worst([each.level for each in merged if each.certainty is not Certainty.HINT])
     level = worst([level, *(_LEVELS[each.outcome] for each, _ in compared if each.outcome in _LEVELS)])
     level = worst([level, *(each.difference.level for each in made.files if each.difference is not None)])
-    outcome = _OUTCOMES[level] if complete or failing else Outcome.UNDECIDED
+    outcome, why = _OUTCOMES[level] if complete or failing else Outcome.UNDECIDED, []
+    if outcome in {Outcome.SAME, Outcome.SAME_CONTENT}:  # a file that was asked about, and is not what the tree gives
+        pairs = zip(own_files, (each for each, _ in compared), strict=True)
+        why = [each.sentence for own, each in pairs if own.asked and each.outcome is Outcome.UNDECIDED]
+        outcome = Outcome.UNDECIDED if why else outcome
     return Preflight(
         project=project.name,
         outcome=outcome,
-        sentence=_SENTENCES[outcome],
+        sentence=" ".join((_SENTENCES[outcome], *why)),
         built=tuple(_built(each) for each in made.files),
         compared=tuple(each for each, _ in compared),
         findings=tuple(merged),
