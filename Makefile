@@ -17,7 +17,7 @@ DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install builder oracle environments demo test lint types tests test-online soak soak-fleet bench bench-causes image update-pins lock clean
+.PHONY: help packages test-packages install builder oracle environments demo test lint types tests test-online soak soak-fleet bench bench-causes release-check image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -130,6 +130,11 @@ bench: environments npm-tarballs .build/backends/.complete ## Speed and memory a
 
 bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)
 	$(BIN)/python -m tests.bench causes
+
+release-check: install ## Build the wheel and the source archive into dist/, and have the rebuilder say whether a stranger gets the same bytes
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build
+	$(BIN)/rebuilder preflight .
 
 image: install ## The container image, and a real release verified in it (by hand; needs podman)
 	tools/image
