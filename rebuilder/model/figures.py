@@ -15,7 +15,7 @@ from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
-from rebuilder.model.work import Reason
+from rebuilder.model.work import Reason, Tier
 
 
 class Spread(Value):
@@ -104,6 +104,8 @@ class SampleFigures(Value):
     """Seconds of an attempt."""
     cpu: Spread | None = None
     """Seconds of an attempt."""
+    tiers: dict[Tier, Spread] = {}
+    """Processor seconds of all builds of one published file, by how thoroughly it was looked at."""
     memory: Spread | None = None
     """Peak bytes of an attempt."""
     attempts: Spread | None = None

@@ -192,6 +192,12 @@ def _effort(figures: Figures) -> Iterator[Metric]:
         ),
     ):
         yield _summary(name, documentation, {(): each})
+    yield _summary(
+        "rebuilder_artifact_cpu_seconds",
+        "Processor time of all builds of one published file, by how thoroughly it was looked at.",
+        {(tier.value,): each for tier, each in sample.tiers.items()},
+        "tier",
+    )
     yield _gauge(
         "rebuilder_lead_time_artifacts",
         "Files that the lead time is taken from.",

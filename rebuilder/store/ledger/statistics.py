@@ -14,6 +14,7 @@ from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, Sp
 from rebuilder.model.operations import Bucket, Operations, QueueState
 from rebuilder.model.report import Stage
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Tier
 from rebuilder.store.ledger import current_results, tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.state import by_reason, counted
@@ -213,13 +214,13 @@ def _sample(connection: Connection, now: datetime) -> SampleFigures:
     """Effort of the newest verifications within the window."""
     verification, stage, attempt = tables.verification.c, tables.stage.c, tables.attempt.c
     newest = (
-        select(verification.id)
+        select(verification.id, verification.tier)
         .where(verification.state == "done", verification.finished >= now - _WINDOW, verification.finished <= now)
         .order_by(verification.finished.desc())
         .limit(_MOST)
         .subquery()
     )
-    numbers = connection.execute(select(newest.c.id)).scalars().all()
+    tiers = {row.id: Tier(row.tier or Tier.FULL) for row in connection.execute(select(newest))}
     spent: dict[str, list[float]] = defaultdict(list)
     rows = connection.execute(select(stage.name, stage.seconds).join(newest, newest.c.id == stage.verification_id))
     for name, seconds in rows:
@@ -234,14 +235,18 @@ def _sample(connection: Connection, now: datetime) -> SampleFigures:
         ).join(newest, newest.c.id == attempt.verification_id)
     ).all()
     made = Counter(row.verification_id for row in used)
+    cost: dict[Tier, Counter[int]] = defaultdict(Counter)
+    for row in used:
+        cost[tiers[row.verification_id]][row.verification_id] += row.cpu_seconds
     repeated, flaky = _stability(connection, {row.definition_sha256 for row in used})
     return SampleFigures(
-        verifications=len(numbers),
+        verifications=len(tiers),
         stages={Stage(name): found for name in Stage if (found := spread(spent.get(name, ()))) is not None},
         wall=spread(row.wall_seconds for row in used),
         cpu=spread(row.cpu_seconds for row in used),
+        tiers={tier: found for tier in Tier if (found := spread(cost[tier].values())) is not None},
         memory=spread(row.peak_memory_bytes for row in used),
-        attempts=spread(made[number] for number in numbers),
+        attempts=spread(made[number] for number in tiers),
         repeated=repeated,
         flaky=flaky,
     )
