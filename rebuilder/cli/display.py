@@ -19,6 +19,7 @@ _COLOURS = {
     Verdict.REPRODUCED: "32",
     Verdict.EQUIVALENT: "36",
     Verdict.DIFFERS: "31",
+    Verdict.UNAUTHENTICATED: "33",
     Verdict.ACCOUNTED: "33",
 }
 

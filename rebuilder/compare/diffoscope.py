@@ -17,7 +17,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Diffoscope
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Limits
+from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.model.text import visible_document
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.protocol import Runner
@@ -129,7 +129,7 @@ def definition(toolchain: BuildEnvironment, published: Sha256, rebuilt: Sha256, 
         purl="pkg:generic/diffoscope",
         targets=(filename,),
         inputs=inputs,
-        toolchain=EnvironmentRef(name=toolchain.name, sha256=toolchain.sha256),
+        toolchain=toolchain.ref,
         commands=(("/bin/sh", "-c", _SCRIPT, "diffoscope", *_options(), *(each.path for each in inputs)),),
         environment=_ENVIRONMENT,
         directory="/build",

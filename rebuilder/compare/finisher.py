@@ -89,7 +89,7 @@ class Finisher:
         environment = self._environments.get(self._environment_name)
         sha256 = self._blobs.put(canonical_json(record))
         definition = finishing_definition(
-            EnvironmentRef(name=environment.name, sha256=environment.sha256),
+            environment.ref,
             self._programs.program_input("archive"),
             rebuilt,
             sha256,

@@ -193,6 +193,7 @@ _LEVEL_WORDS = {
     Level.BUILD_ALONE: "by the build alone",
     Level.METADATA_WRITTEN: "with recorded values written into the archive",
     Level.EQUIVALENT: "with the same content",
+    Level.UNAUTHENTICATED: "with the same bytes out of builds with something that nobody signed",
 }
 _STANDING_WORDS = {
     Standing.EXCEPTED: "let through by an exception",

@@ -24,6 +24,7 @@ from rebuilder.signing.vocabulary import (
     METADATA_WRITTEN,
     POLICIES,
     QUORUM_TYPE,
+    UNAUTHENTICATED,
     VERDICT_TYPE,
     VERDICT_V1,
     VSA_TYPE,
@@ -138,7 +139,8 @@ def _level(kind: str, predicate: dict[str, Any], verdict: Verdict) -> Level | No
     if kind != VSA_TYPE:
         if verdict in LEVELS:
             raise LogError("The statement has a verdict that only a verification summary carries.")
-        return None
+        known = verdict is Verdict.UNAUTHENTICATED and predicate["level"] == UNAUTHENTICATED
+        return Level.UNAUTHENTICATED if known else None
     levels, result = predicate["verifiedLevels"], predicate["verificationResult"]
     if not isinstance(levels, list) or len(levels) != 1:
         raise LogError("The verification summary has not one level.")

@@ -22,6 +22,8 @@ class Level(StrEnum):
     """The same content; only named archive metadata differs."""
     NORMALISED = "normalised"
     """The same content by what somebody else sets aside, which may be more than archive metadata."""
+    UNAUTHENTICATED = "unauthenticated"
+    """The same bytes, from a build with something that nobody signed: it may have been made for that very build."""
 
     def reaches(self, least: Level) -> bool:
         """Whether it is as strong as another one, or stronger."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rebuilder.errors import BuildEnvironmentError
+from rebuilder.model.definition import EnvironmentRef
 from rebuilder.model.environment import Manifest, Package, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, Value
@@ -25,6 +26,14 @@ class BuildEnvironment(Value):
     specification: Specification | None = None
     """What it was made from, to the digest of each package."""
     summary: EnvironmentSummary
+
+    @property
+    def ref(self) -> EnvironmentRef:
+        """What a build definition says of it."""
+        made = self.specification
+        return EnvironmentRef(
+            name=self.name, sha256=self.sha256, unauthenticated=made.unauthenticated if made is not None else ()
+        )
 
 
 class LayerPackage(NamedTuple):

@@ -18,6 +18,7 @@ from pydantic import model_validator
 
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.environment import Package
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.replayed import Replayed, When
 from rebuilder.model.value import Sha256Field, Value
@@ -158,6 +159,11 @@ class Attempt(Value):
     def confirms(self) -> bool:
         """Whether the content is the published one."""
         return self.comparison is not None and self.comparison.level is not Level.DIFFERENT
+
+    @property
+    def unauthenticated(self) -> tuple[Package, ...]:
+        """What it was built with and nobody signed: then it shows nothing of where the published bytes come from."""
+        return self.hypothesis.definition.toolchain.unauthenticated
 
     @property
     def finished_identical(self) -> bool:

@@ -43,6 +43,9 @@ def decide(
     do failures speak: an obstacle found on the way, then limits, then failed commands. In their place stands what the
     members are accounted for with, where the source archive was there to compare them with.
 
+    Where nothing confirms the file, and a build with packages that nobody signed has its bytes, that is a verdict of
+    its own; whatever else such a build gave, it accuses nobody.
+
     Args:
         attempts: In the order they were made; a repeat follows what it repeats.
         obstacle: What kept the hypotheses from producing (more) definitions, if anything did.
@@ -104,7 +107,38 @@ def _files(number: int, word: str = "file") -> str:
 
 
 def _of_attempts(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None) -> Decision:
-    counted = [(index, attempts[index]) for index in (range(len(attempts)) if among is None else among)]
+    every = [(index, attempts[index]) for index in (range(len(attempts)) if among is None else among)]
+    signed = [(index, each) for index, each in every if not each.unauthenticated]
+    decision = _of_signed(attempts, obstacle, signed)
+    unsigned = [(index, each) for index, each in every if each.unauthenticated]
+    if decision.verdict.confirms or not unsigned:
+        return decision
+    for index, each in unsigned:
+        if _level(each) is Level.IDENTICAL:
+            return Decision(
+                verdict=Verdict.UNAUTHENTICATED, sentence=f"{_confirmed(each)} {_said(each)}", attempt=index
+            )
+    alike = next((each for _, each in unsigned if each.confirms), None)
+    if alike is None and (signed or obstacle is not None):
+        return decision
+    found = _confirmed(alike) if alike is not None else "No build could be made without what nobody signed."
+    sentence = f"{found} {_said(alike or unsigned[0][1])}"
+    return Decision(verdict=Verdict.INPUTS_MISSING, sentence=sentence, cause=Cause.DEPENDENCY_DRIFT)
+
+
+def _said(attempt: Attempt) -> str:
+    """What nobody signed, as sentences."""
+    named = [f"{each.name} {each.version} ({each.origin}, SHA-256 {each.sha256})" for each in attempt.unauthenticated]
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return (
+        f"It was built with what no list of the archive that is or was seen here has: {', '.join(named[:3])}{more}. "
+        "Nobody signed those bytes; whoever served them can have made them for this."
+    )
+
+
+def _of_signed(
+    attempts: tuple[Attempt, ...], obstacle: Obstacle | None, counted: list[tuple[int, Attempt]]
+) -> Decision:
     for verdict, confirmed in _CONFIRMED:
         for index, attempt in counted:
             if confirmed(attempt):

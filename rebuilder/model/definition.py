@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from rebuilder.model.environment import Package
 from rebuilder.model.evidence import Source
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 
@@ -50,6 +51,14 @@ class EnvironmentRef(Value):
     """Such as ``trixie``."""
     sha256: Sha256Field
     """Digest over the tree (see ``rebuilder.environments.tree``)."""
+    unauthenticated: tuple[Package, ...] = ()
+    """Packages of it that nobody signed: whoever served one can have made it for this very build."""
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """What is out of the ordinary about it, as statements have it; nothing of most."""
+        named = [each.document() for each in self.unauthenticated]
+        return {"unauthenticated": named} if named else {}
 
 
 class Limits(Value):
@@ -147,7 +156,7 @@ class BuildDefinition(Value):
                 {
                     "name": self.toolchain.name,
                     "digest": {"dirTree": self.toolchain.sha256},
-                    "annotations": {"role": "toolchain"},
+                    "annotations": {"role": "toolchain", **self.toolchain.findings},
                 },
                 *({**_descriptor(each)} for each in self.inputs),
             ],
@@ -180,7 +189,11 @@ class BuildDefinition(Value):
                 "purl": outer["purl"],
                 "targets": outer["filenames"] if "filenames" in outer else [outer["filename"]],
                 "source": outer.get("source"),
-                "toolchain": {"name": environment["name"], "sha256": environment["digest"]["dirTree"]},
+                "toolchain": {
+                    "name": environment["name"],
+                    "sha256": environment["digest"]["dirTree"],
+                    "unauthenticated": environment.get("annotations", {}).get("unauthenticated", ()),
+                },
                 "inputs": [_input(each) for each in inputs],
                 "commands": inner["commands"],
                 "environment": inner["environment"],

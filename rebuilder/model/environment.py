@@ -138,6 +138,12 @@ class Specification(Value):
         return sha256_hex(canonical_json(self.document()))
 
     @property
+    def unauthenticated(self) -> tuple[Package, ...]:
+        """Packages of it that no list binds that the archive signed, now or before."""
+        below = self.base.unauthenticated if self.base is not None else ()
+        return (*below, *(each for each in self.packages if each.origin not in {"index", "kept-index"}))
+
+    @property
     def also(self) -> tuple[str, ...]:
         """Other releases of Debian whose packages it has, or may have; sorted."""
         suites = {each.suite.partition("-")[0].removesuffix("/updates") for each in self.releases}

@@ -79,6 +79,7 @@ _NOW = {
     Verdict.INPUTS_MISSING: "lacks something that its rebuild needs",
     Verdict.TIMED_OUT: "was stopped at a limit",
     Verdict.UNSUPPORTED: "cannot be rebuilt",
+    Verdict.UNAUTHENTICATED: "comes out only with what nobody signed",
     Verdict.ACCOUNTED: "is not rebuilt any more",
 }
 

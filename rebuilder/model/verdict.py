@@ -11,6 +11,7 @@ class Verdict(StrEnum):
     REPRODUCED = "reproduced"
     EQUIVALENT = "equivalent"
     DIFFERS = "differs"
+    UNAUTHENTICATED = "unauthenticated"
     ACCOUNTED = "accounted"
     BUILD_FAILED = "build-failed"
     INPUTS_MISSING = "inputs-missing"
@@ -62,6 +63,7 @@ _SPOKEN = {
     Verdict.REPRODUCED: "Our rebuild is identical to the published file, byte for byte.",
     Verdict.EQUIVALENT: "Our rebuild has the same content; only archive metadata differs.",
     Verdict.DIFFERS: "Our rebuild differs from the published file.",
+    Verdict.UNAUTHENTICATED: "Our rebuild is identical, byte for byte, but nobody signed all that it was built with.",
     Verdict.ACCOUNTED: "It was not rebuilt as a whole; every file in it is accounted for, or listed by its digest.",
     Verdict.BUILD_FAILED: "Our rebuild did not complete.",
     Verdict.INPUTS_MISSING: "Something the rebuild needs cannot be had.",
@@ -74,6 +76,7 @@ _ICONS = {
     Verdict.REPRODUCED: "✓",
     Verdict.EQUIVALENT: "≈",
     Verdict.DIFFERS: "≠",
+    Verdict.UNAUTHENTICATED: "≟",
     Verdict.ACCOUNTED: "☰",
     Verdict.BUILD_FAILED: "✗",
     Verdict.INPUTS_MISSING: "∅",

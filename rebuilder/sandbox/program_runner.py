@@ -15,7 +15,7 @@ import rebuilder.programs
 from rebuilder.environments.protocol import Environments
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
+from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Sandbox
@@ -163,7 +163,7 @@ class SandboxPrograms:
             purl="pkg:generic/rebuilder-programs",
             targets=(inputs[0].name if inputs else program,),
             inputs=(programs, *inputs),
-            toolchain=EnvironmentRef(name=used.name, sha256=used.sha256),
+            toolchain=used.ref,
             commands=(("python3", "-I", "-S", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
             environment=_ENVIRONMENT,
             sandbox=self._kind,

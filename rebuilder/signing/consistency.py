@@ -16,7 +16,7 @@ from rebuilder.model.replayed import When, too_much
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 
-_NEEDS_ATTEMPTS = {Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS, Verdict.ACCOUNTED}
+_NEEDS_ATTEMPTS = {Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS, Verdict.UNAUTHENTICATED, Verdict.ACCOUNTED}
 
 
 def check_report(report: Report) -> None:

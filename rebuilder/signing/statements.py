@@ -32,6 +32,7 @@ from rebuilder.signing.vocabulary import (
     POLICY_URI,
     PROVENANCE_TYPE,
     STATEMENT_TYPE,
+    UNAUTHENTICATED,
     VERDICT_TYPE,
     VSA_TYPE,
 )
@@ -174,6 +175,8 @@ def _findings(report: Report, report_sha256: Sha256) -> Document:
         findings["kind"] = decision.kind.value
     if decision.attempt is not None:
         findings["decidedBy"] = decision.attempt
+    if decision.verdict is Verdict.UNAUTHENTICATED:
+        findings["level"] = UNAUTHENTICATED
     if evidence.source is not None:
         findings["source"] = evidence.source.document()
     if report.sboms:
@@ -265,6 +268,7 @@ def _attempt(attempt: Attempt) -> Document:
         "hypothesis": attempt.hypothesis.name,
         "repeat": attempt.repeat,
         **_run(attempt.hypothesis.definition, attempt.run, attempt.rebuilt),
+        **attempt.hypothesis.definition.toolchain.findings,
     }
     if attempt.shared:
         document["shared"] = True

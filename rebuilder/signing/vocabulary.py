@@ -18,7 +18,7 @@ VERDICT_TYPE: Final = "tag:rebuilder,2026:verdict/v2"
 """Predicate of verdicts that are neither PASSED nor FAILED, and extension field of those that are."""
 VERDICT_V1: Final = "tag:rebuilder,2026:verdict/v1"
 """The same in statements from before a trail had nodes; only read."""
-POLICY_URI: Final = "tag:rebuilder,2026:policy/v3"
+POLICY_URI: Final = "tag:rebuilder,2026:policy/v4"
 
 METADATA_WRITTEN: Final = "REBUILDER_BITWISE_METADATA_WRITTEN"
 """``verifiedLevels`` of ``reproduced`` where recorded metadata was written into the finished archive."""
@@ -44,6 +44,8 @@ POLICY: Final[dict[str, Any]] = {
         f"A build is told at most {MOST_BITS} bits of the published file, each value from a closed set and listed.",
         "Besides, it may be told the words of the changelog entry of a binary-only upload, which are shown whole.",
         "FAILED: a rebuild completed, and none is equal in either way.",
+        "None of these rests on a build with a Debian package that no list binds that the archive signed.",
+        "REBUILDER_UNAUTHENTICATED: only such a build has the published SHA-256. It is never PASSED.",
         "Everything else is no claim about the file, and is not signed as PASSED or FAILED.",
         "All attempts are listed, the unsuccessful ones too.",
     ],
@@ -55,7 +57,11 @@ POLICIES: Final = {
     POLICY_URI: POLICY_SHA256,
     "tag:rebuilder,2026:policy/v2": "34b8bdc13ec3aa38d0591ef22b64f2bf748b409a6653069eeca75498d57fa99f",
 }
-"""The rules of verdicts that count: those of today, and those from before builds were told such words."""
+"""The rules of verdicts that count: those of today, and those from before Debian packages were built. Version 3 did not
+tell apart what was built with packages that nobody signed."""
+
+UNAUTHENTICATED: Final = "REBUILDER_UNAUTHENTICATED"
+"""Level of ``unauthenticated``, which no verification summary carries: a mirror and a publisher can bring it about."""
 
 ACCOUNTED: Final = "REBUILDER_ACCOUNTED"
 """Level of ``accounted``, which no verification summary carries: nothing was passed."""

@@ -23,6 +23,7 @@ TEXTURES = {
     Verdict.REPRODUCED: "",
     Verdict.EQUIVALENT: "M0 3H6",
     Verdict.DIFFERS: "M-1 1 1 -1M-1 7 7 -1M5 7 7 5",
+    Verdict.UNAUTHENTICATED: "M0 0H6V6",
     Verdict.BUILD_FAILED: "M1 1 5 5M5 1 1 5",
     Verdict.INPUTS_MISSING: "M2 3H4M3 2V4",
     Verdict.ACCOUNTED: "M3 0V6",

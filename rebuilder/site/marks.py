@@ -30,6 +30,7 @@ _TONES = {
     Verdict.REPRODUCED: "good",
     Verdict.EQUIVALENT: "near",
     Verdict.DIFFERS: "bad",
+    Verdict.UNAUTHENTICATED: "warn",
     Verdict.ACCOUNTED: "mute",
     Verdict.BUILD_FAILED: "warn",
     Verdict.INPUTS_MISSING: "warn",

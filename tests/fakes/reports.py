@@ -31,6 +31,7 @@ from rebuilder.model.comparison import (
 from rebuilder.model.decision import Decision, decide
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
+from rebuilder.model.environment import Package
 from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind, Obstacle, Source, SourceKind
 from rebuilder.model.report import EnvironmentSummary, Report, SignedReport, Stage, Summary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
@@ -243,6 +244,17 @@ def reproduced(blobs: Blobs, name: str = "spindle", version: str = "3.1.6") -> R
     """Bit for bit, at the first attempt."""
     subject = artifact(name, version)
     return report(subject, [attempt(subject, run(blobs), comparison=compared(subject, Level.IDENTICAL))])
+
+
+def unauthenticated(blobs: Blobs, name: str = "causeway") -> Report:
+    """Bit for bit, with a package that lay in a pool and that nobody signed."""
+    whole = reproduced(blobs, name, "1.2")
+    package = Package(name="libtide", version="2-1", architecture="amd64", sha256=sha("libtide"), origin="pool")
+    [first] = whole.attempts
+    definition = first.hypothesis.definition
+    unsigned = definition.replace(toolchain=definition.toolchain.replace(unauthenticated=(package,)))
+    found = first.replace(hypothesis=first.hypothesis.replace(definition=unsigned))
+    return report(whole.artifact, [found])
 
 
 def equivalent(blobs: Blobs, name: str = "lantern") -> Report:
@@ -461,6 +473,7 @@ EVERY: dict[Verdict, Callable[[Blobs], Report]] = {
     Verdict.REPRODUCED: reproduced,
     Verdict.EQUIVALENT: equivalent,
     Verdict.DIFFERS: differs,
+    Verdict.UNAUTHENTICATED: unauthenticated,
     Verdict.ACCOUNTED: accounted,
     Verdict.BUILD_FAILED: build_failed,
     Verdict.INPUTS_MISSING: inputs_missing,

@@ -149,6 +149,25 @@ def test_a_policy(
     assert "older than 30 days" in said["answers"][0]["sentence"]
 
 
+def test_what_nobody_signed_is_not_confirmed(
+    one: PublishedRebuilder, two: PublishedRebuilder, consumer: Consumer, tmp_path: Path
+) -> None:
+    """However many rebuilders say it, unless a policy takes it by name."""
+    found = reports.unauthenticated(MemoryBlobs())
+    for each in (one, two):
+        each.publish(found)
+    lock, policy = tmp_path / "lock.txt", tmp_path / "policy.toml"
+    lock.write_text(requirement([found]))
+    code, said = consumer.check(lock, at=[one.site, two.site])
+    assert (code, said["counts"]["passed"]) == (ExitCode.UNDECIDED, 0)
+    assert "unauthenticated is less than equivalent" in said["answers"][0]["sentence"]
+    for level, passed in (("normalised", 0), ("unauthenticated", 1)):
+        policy.write_text(f'level = "{level}"\n')
+        code, said = consumer.check(lock, at=[one.site, two.site], policy_file=policy)
+        assert passed == said["counts"]["passed"]
+    assert (ExitCode.OK, "unauthenticated") == (code, said["answers"][0]["level"])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -13,10 +13,12 @@ import pytest
 from rebuilder.environments.protocol import Environments
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.environment import Package
+from rebuilder.signing.envelope import statement_of
+from rebuilder.signing.vocabulary import VERDICT_TYPE
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.command import Answer, Installation
 from tests.fakes.debian_archive import Archive, served_archive
-from tests.fakes.debian_sources import ENTRY, PROGRAM, Builder, source_package
+from tests.fakes.debian_sources import CONTROL, ENTRY, PROGRAM, RULES, Builder, source_package
 from tests.integration.test_debian_verify import DebianInstallation
 
 
@@ -107,6 +109,45 @@ def packages_of(environments: Environments) -> Sequence[Package]:
     specification = environments.get("trixie-build").specification
     assert specification is not None
     return specification.packages
+
+
+_WHERE = "\tpwd >debian/tiny-common/usr/share/tiny/where\n"
+TOLD = RULES.replace(_WHERE, "\tcp /usr/share/tool/* debian/tiny-common/usr/share/tiny\n")
+FORGED = RULES.replace(_WHERE, "\tcd debian/tiny-common/usr/share/tiny; echo forged >text; echo 1.2.3 >version\n")
+"""What the source says, and what its publisher did instead."""
+
+
+def tool(archive: Archive, text: str, version: str) -> Path:
+    """Have the archive list a tool that copies itself into what is built with it."""
+    files = {"usr/share/tool/text": f"{text}\n", "usr/share/tool/version": f"{version}\n"}
+    return archive.add("tool", files, {}, version=f"{version}-1")
+
+
+def test_package_made_for_the_purpose_is_no_proof(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """Who publishes a file and serves the pool can make it come out: a verdict of its own, which passes nothing."""
+    control = CONTROL.replace("Build-Depends: dpkg-dev", "Build-Depends: dpkg-dev, tool")
+    dsc = source_package(tmp_path / "source", {"debian/rules": TOLD, "debian/control": control})
+    (tmp_path / "evil").mkdir()
+    [evil] = builder.build(source_package(tmp_path / "evil", {"debian/rules": FORGED}), "-A")
+    made = tool(archive, "forged", "1.2.3")
+    archive.drop()
+    tool(archive, "honest", "1.2.4")
+    archive.list_package(evil)
+    archive.list_source(dsc)
+    answer = machine.verify("deb:tiny-common==1.0")
+    found, digest = line(answer, "unauthenticated"), hashlib.sha256(made.read_bytes()).hexdigest()
+    assert (3, True) == (answer.code, f"tool 1.2.3-1 (pool, SHA-256 {digest})" in found["sentence"])
+    page = Path(found["report"])
+    statement = statement_of(page.with_name("verdict.dsse.json").read_text())
+    predicate = statement["predicate"]
+    assert (VERDICT_TYPE, "REBUILDER_UNAUTHENTICATED") == (statement["predicateType"], predicate["level"])
+    assert not {"verificationResult", "verifiedLevels"} & predicate.keys()
+    [named] = predicate["attempts"][predicate["decidedBy"]]["unauthenticated"]
+    assert ("tool", digest, "pool") == (named["name"], named["sha256"], named["origin"])
+    archive.list_package(made)
+    line(machine.verify("deb:tiny-common==1.0"), "reproduced")  # the archive signs that very package now
 
 
 def test_planted_difference(machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path) -> None:

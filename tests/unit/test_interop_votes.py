@@ -21,7 +21,8 @@ from rebuilder.model.comparison import Level as Closeness
 from rebuilder.model.value import Sha256, Sha512, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.keys import FileKey, raw_public
-from tests.fakes import verifications
+from tests.fakes import reports, verifications
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.oss_rebuild import bundle, equivalence, genuine, rebuild
 from tests.fakes.signer import MemorySigner
 
@@ -188,6 +189,8 @@ def test_nothing_else_than_the_same_bytes_gets_a_link() -> None:
     for level in (Closeness.EQUIVALENT, Closeness.DIFFERENT, None):
         with pytest.raises(ValueError, match="not about the same bytes"):
             signed(verifications.attempt(subject, level))
+    with pytest.raises(ValueError, match="not about the same bytes"):
+        sign_link(reports.unauthenticated(MemoryBlobs()), None, FileKey(PRIVATE))
     odd = subject.replace(file=subject.file.replace(filename="a\u00e9.whl"))
     with pytest.raises(ValueError, match="not about the same bytes"):
         sign_link(verifications.report(odd, verifications.attempt(odd, Closeness.IDENTICAL)), None, FileKey(PRIVATE))

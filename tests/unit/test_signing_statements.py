@@ -32,6 +32,9 @@ from rebuilder.signing.vocabulary import (
     VERDICT_TYPE,
     VSA_TYPE,
 )
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.published import signable
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, timed_out
 
@@ -254,7 +257,7 @@ def test_a_verdict_out_of_nothing_is_not_signed() -> None:
 @pytest.mark.parametrize(
     ("name", "policy", "sha256"),
     [
-        ("policy-v3.md", POLICY, POLICY_SHA256),
+        ("policy-v4.md", POLICY, POLICY_SHA256),
         ("accounting-policy-v1.md", ACCOUNTING_POLICY, ACCOUNTING_POLICY_SHA256),
         ("quorum-policy-v1.md", QUORUM_POLICY, QUORUM_POLICY_SHA256),
     ],
@@ -272,7 +275,8 @@ def test_every_field_of_ours_is_documented() -> None:
     page = (DOCS / "verdict-v2.md").read_text()
     alarm = Alarm(kind=AlarmKind.DIGEST_CHANGED, purl="x", filename="x", sentence="x", raised=NOW)
     names: set[str] = set()
-    for done in (differing().replace(alarms=(alarm,)), report(ARTIFACT, timed_out(ARTIFACT))):
+    unsigned = signable(reports.unauthenticated(MemoryBlobs()))
+    for done in (differing().replace(alarms=(alarm,)), report(ARTIFACT, timed_out(ARTIFACT)), unsigned):
         predicate = verdict_statement(done, BUILDER, None)["predicate"]
         findings = predicate.get(VERDICT_TYPE, predicate)
         names |= set(findings) | {name for each in findings["attempts"] for name in each} | set(findings["source"])
@@ -290,8 +294,26 @@ def test_hostile_text_is_signed_as_it_is_or_refused() -> None:
         sign_statement({"number": 1 << 60}, MemorySigner())
 
 
+def test_what_nobody_signed_is_never_passed() -> None:
+    """No verification summary; level and packages are signed, and read back out of the definition."""
+    done = signable(reports.unauthenticated(MemoryBlobs()))
+    statement = verdict_statement(done, BUILDER, None)
+    assert (VERDICT_TYPE, "REBUILDER_UNAUTHENTICATED") == (statement["predicateType"], statement["predicate"]["level"])
+    assert b"PASSED" not in canonical_json(statement)
+    definition = done.attempts[0].hypothesis.definition
+    assert definition == BuildDefinition.from_slsa(definition.slsa)
+    assert definition.digest != definition.replace(toolchain=definition.toolchain.replace(unauthenticated=())).digest
+    assert [each.document() for each in definition.toolchain.unauthenticated] == [
+        *statement["predicate"]["attempts"][0]["unauthenticated"]
+    ]
+    lie = done.replace(decision=done.decision.replace(verdict=Verdict.REPRODUCED))
+    with pytest.raises(SigningError, match="its attempts show unauthenticated"):
+        verdict_statement(lie, BUILDER, None)
+
+
 def test_verdicts_under_the_rules_before_still_count() -> None:
     """The digest of the rules that older verdicts refer to is that of their page."""
     shown = (DOCS / "policy-v2.md").read_text().partition("```json\n")[2].partition("\n```")[0]
     assert POLICIES["tag:rebuilder,2026:policy/v2"] == sha256_hex(canonical_json(json.loads(shown)))
     assert POLICIES[POLICY["uri"]] == POLICY_SHA256
+    assert "tag:rebuilder,2026:policy/v3" not in POLICIES  # it did not tell apart what nobody signed

@@ -86,10 +86,10 @@ def pages(root: Path) -> list[Path]:
 
 
 def test_every_kind_of_page_is_there(root: Path, pages: list[Path]) -> None:
-    """Fifteen artifacts, eight lists, projects, and four pages at the top."""
+    """Sixteen artifacts, nine lists, projects, and four pages at the top."""
     assert {"index.html", "alarms.html", "about.html", "operate.html"} == {path.name for path in root.glob("*.html")}
-    assert 8 == len(list((root / "verdicts").glob("*.html")))
-    assert 15 == len([path for path in pages if path.is_relative_to(root / "pypi")])
+    assert 9 == len(list((root / "verdicts").glob("*.html")))
+    assert 16 == len([path for path in pages if path.is_relative_to(root / "pypi")])
 
 
 def test_policy_comes_before_anything_that_loads(pages: list[Path]) -> None:

@@ -263,7 +263,7 @@ def test_counts_add_up_to_the_denominator() -> None:
     files = [summary(version=str(number)) for number in range(6)] + [summary(version="x", verdict=Verdict.UNSUPPORTED)]
     shown = front(files, [], untested=3)
     numbers = {row.mark.name: row.number for row in shown.counts}
-    built = {"reproduced", "equivalent", "differs", "accounted"}
+    built = {"reproduced", "equivalent", "differs", "unauthenticated", "accounted"}
     assert built | {"build-failed", "inputs-missing", "unsupported", "timed-out"} == numbers.keys() - {"untested"}
     assert 10 == sum(numbers.values())
     expected = "6 of 10 known files (60.0 %) were confirmed by a rebuild; 1 cannot be rebuilt yet, 3 not yet tested."

@@ -11,6 +11,7 @@ from rebuilder.model.comparison import Comparison, Difference, Level, MemberChan
 from rebuilder.model.decision import decide
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.diagnosis import Cause
+from rebuilder.model.environment import Package
 from rebuilder.model.evidence import Obstacle, Source, SourceKind
 from rebuilder.model.report import page_path
 from rebuilder.model.value import Sha256
@@ -94,6 +95,40 @@ def test_best_attempt_counts(attempts: tuple[Attempt, ...], verdict: Verdict, in
     """Identical before equivalent before different; failures speak only when nothing was compared."""
     decision = decide(attempts, None)
     assert (verdict, index) == (decision.verdict, decision.attempt)
+
+
+def unsigned(attempt: Attempt) -> Attempt:
+    """The same with a package that nobody signed."""
+    package = Package(name="libx", version="1-1", architecture="amd64", sha256=PUBLISHED, origin="pool")
+    definition = attempt.hypothesis.definition
+    definition = definition.replace(toolchain=definition.toolchain.replace(unauthenticated=(package,)))
+    return attempt.replace(hypothesis=attempt.hypothesis.replace(definition=definition))
+
+
+@pytest.mark.parametrize(
+    ("attempts", "verdict", "index"),
+    [
+        ((OTHER, unsigned(SAME)), Verdict.UNAUTHENTICATED, 1),
+        ((unsigned(SAME),), Verdict.UNAUTHENTICATED, 0),
+        ((unsigned(SAME), SAME), Verdict.REPRODUCED, 1),
+        ((unsigned(SAME), ALIKE), Verdict.EQUIVALENT, 1),
+        ((FAILED, unsigned(ALIKE)), Verdict.INPUTS_MISSING, None),
+        ((OTHER, unsigned(ALIKE)), Verdict.INPUTS_MISSING, None),
+        ((attempt(Level.DIFFERENT, members=9), unsigned(OTHER)), Verdict.DIFFERS, 0),
+        ((FAILED, unsigned(OTHER)), Verdict.BUILD_FAILED, 0),
+        ((unsigned(OTHER),), Verdict.INPUTS_MISSING, None),
+        ((unsigned(FAILED),), Verdict.INPUTS_MISSING, None),
+        ((unsigned(STOPPED),), Verdict.INPUTS_MISSING, None),
+    ],
+)
+def test_what_nobody_signed_confirms_and_accuses_nothing(
+    attempts: tuple[Attempt, ...], verdict: Verdict, index: int | None
+) -> None:
+    """The same bytes are a verdict of their own, which confirms nothing; the rest counts for nothing."""
+    decision = decide(attempts, None)
+    assert (verdict, index) == (decision.verdict, decision.attempt)
+    named = f"libx 1-1 (pool, SHA-256 {PUBLISHED})" in decision.sentence
+    assert (verdict in {Verdict.UNAUTHENTICATED, Verdict.INPUTS_MISSING}) is named
 
 
 def test_failure_is_never_a_difference() -> None:

@@ -25,7 +25,7 @@ from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.environments.sources import without_password
 from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
+from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment import Package, Release
 from rebuilder.model.text import clipped, written_lines
@@ -290,7 +290,7 @@ class _Question(NamedTuple):
             purl="pkg:generic/rebuilder-build-dependencies",
             targets=("chosen",),
             inputs=tuple(inputs),
-            toolchain=EnvironmentRef(name=self.base.name, sha256=self.base.sha256),
+            toolchain=self.base.ref,
             commands=(("/bin/sh", "-ec", _CHOOSE, "sh", *words),),
             environment={"APT_CONFIG": f"{_PLACE}/apt.conf", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
             limits=_LIMITS,

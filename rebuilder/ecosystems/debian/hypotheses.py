@@ -36,7 +36,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Level
-from rebuilder.model.definition import EnvironmentRef, Input
+from rebuilder.model.definition import Input
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.replayed import MOST_BITS, Replayed, When, bits_before
@@ -169,12 +169,13 @@ def infer(case: Case, history: History) -> Obstacle | None:
 def _try(case: Case, history: History) -> None:
     for given in _given(case):
         with contextlib.suppress(NotRebuildable):  # what it names is not to be had, which blames nobody
-            if _exact(history.of(_hypothesis(case, given.way, given.sentence))):
+            attempt = history.of(_hypothesis(case, given.way, given.sentence))
+            if _exact(attempt) and not attempt.unauthenticated:
                 return
     way = Way(case.candidate.suite)
     why = f"The archive has it in {way.suite}."
     attempt = history.of(_hypothesis(case, way, why))
-    tried, made = {way}, 1
+    tried, made, signed = {way}, 1, (way, attempt)
     while not _exact(attempt) and made < _MOST:
         following = next((each for each in _repairs(case, way, attempt) if each.way not in tried), None)
         if following is None:
@@ -187,7 +188,12 @@ def _try(case: Case, history: History) -> None:
         other, made = history.of(hypothesis), made + 1
         if _distance(other) < _distance(attempt):
             way, attempt = following.way, other
-    if not _exact(attempt) and attempt.rebuilt is not None and (lacks := _lacking(case, way, attempt)) is not None:
+        if not other.unauthenticated and _distance(other) < _distance(signed[1]):
+            signed = following.way, other
+    if _exact(attempt):
+        return
+    way, attempt = signed  # what comes out with packages that nobody signed excuses nothing
+    if attempt.rebuilt is not None and (lacks := _lacking(case, way, attempt)) is not None:
         history.of(_hypothesis(case, replace(way, lacks=lacks), lacks.sentence))
 
 
@@ -353,7 +359,7 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
         kind=case.part,
         version=version,
         architecture="all" if case.part == "all" else planner.architecture,
-        environment=EnvironmentRef(name=room.name, sha256=room.sha256),
+        environment=room.ref,
         limits=limits,
         sandbox=planner.sandbox,
         entry=_entry(case),

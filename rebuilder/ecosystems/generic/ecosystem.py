@@ -20,7 +20,7 @@ from rebuilder.environments.from_settings import manifests
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
-from rebuilder.model.definition import EnvironmentRef, Limits
+from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle, Source
 from rebuilder.model.graph import (
     Node,
@@ -160,7 +160,7 @@ class Generic(Ecosystem):
         source, tree = from_archive(recipe) if commit is None else from_commit(commit)
         environment = context.environments.get(recipe.environment)
         around = RunSettings(
-            environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
+            environment=environment.ref,
             program=context.programs.program_input("source"),
             limits=limits,
             sandbox=context.settings.sandbox,

@@ -33,7 +33,7 @@ from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 from rebuilder.model.comparison import Difference, Level, MemberChange
-from rebuilder.model.definition import EnvironmentRef, Limits
+from rebuilder.model.definition import Limits
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import SourceCommit
@@ -499,7 +499,7 @@ def _npm_build(case: Case, made: Construction | None, packer: Tool, pack_node: s
         pack_node=pack_node,
         program=context.programs.program_input("npm"),
         tools=tuple(context.registry.tool(*each) for each in wanted_tools(packer, pack_node, made)),
-        environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
+        environment=environment.ref,
         limits=_limits(context.limits, made),
         sandbox=context.sandbox,
         version=checkout.version,

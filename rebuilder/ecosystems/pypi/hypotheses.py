@@ -39,7 +39,7 @@ from rebuilder.ecosystems.source_trees import SourceOrigin, Unpacked
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, History
-from rebuilder.model.definition import EnvironmentRef, Input, Role
+from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
 from rebuilder.model.replayed import too_much
@@ -422,7 +422,7 @@ def starting_inputs(
         source=source,
         tree=tree,
         system=read_build_system(None),
-        toolchain=EnvironmentRef(name=used.name, sha256=used.sha256),
+        toolchain=used.ref,
         program=context.programs.program_input("pypi"),
         uv=context.uv_input(),
         requirements=parameters(context, REQUIREMENTS, b""),

@@ -41,6 +41,11 @@ _MORE = {
         "contents, link targets and what is executable are never set aside."
     ),
     Verdict.DIFFERS: f"“{Kind.STABLE.value}”: {Kind.STABLE.spoken} “{Kind.UNSTABLE.value}”: {Kind.UNSTABLE.spoken}",
+    Verdict.UNAUTHENTICATED: (
+        "A package that the build had is bound by no list that Debian's archive signed: it lay on a mirror, or in a "
+        "snapshot. The page names each with its digest. Whoever published the file and served that package can bring "
+        "this about, so it is never counted as confirmed."
+    ),
     Verdict.ACCOUNTED: (
         "It holds compiled code whose compiler is not to be had here. The page lists every file in it with its digest: "
         "which are the source's byte for byte, which follow from it by a named rule, which are compiled code, and "

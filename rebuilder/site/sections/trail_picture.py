@@ -148,7 +148,7 @@ def _narrow(nodes: Sequence[PictureNode], marks: Sequence[Mark], description: st
         arrows.append(_arrow(path, head, mark, centre, (start + end) / 2 - 3))
     if len(nodes) == 3:
         start, end = boxes[0].y + boxes[0].height, boxes[2].y
-        beside = (side + full) / 2 + 3
+        beside = (side + full) / 2 + 2
         path, head = f"M{beside} {start}V{end - 9}", _head(beside, end - 2, right=False)
         arrows.append(_arrow(path, head, marks[2], beside, (start + end) / 2))
     return Picture(
