@@ -105,7 +105,7 @@ class SampleFigures(Value):
     cpu: Spread | None = None
     """Seconds of an attempt."""
     tiers: dict[Tier, Spread] = {}
-    """Processor seconds of all builds of one published file, by how thoroughly it was looked at."""
+    """Processor seconds of all builds of one published file, if there were any, by how thoroughly it was looked at."""
     memory: Spread | None = None
     """Peak bytes of an attempt."""
     attempts: Spread | None = None

@@ -144,7 +144,7 @@ def test_effort_is_of_the_last_days(ledger: Ledger) -> None:
     assert Spread(count=7, median=1.0, p95=1.0) == sample.cpu
     assert Spread(count=7, median=40 << 20, p95=40 << 20) == sample.memory
     assert Spread(count=6, median=1, p95=2) == sample.attempts
-    assert {Tier.FULL: Spread(count=6, median=1.0, p95=2.0)} == sample.tiers
+    assert {Tier.FULL: Spread(count=5, median=1.0, p95=2.0)} == sample.tiers
     assert 0 == ledger.statistics.figures(NOW + timedelta(days=8)).sample.verifications
 
 
