@@ -140,7 +140,7 @@ class Ecosystem(Protocol):
         Raises:
             UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
-        sentence = f"Projects of {self.name} cannot be built from their own tree yet."
+        sentence = f"A tree of {self.name} is not built before it is published; what is published, `verify` rebuilds."
         return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
 
     def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:

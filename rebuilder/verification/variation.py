@@ -101,9 +101,15 @@ def elsewhere(definition: BuildDefinition, factors: Sequence[Factor] = tuple(Fac
 
 def _as_last_command(commands: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """The same, with all that builds in the last command: a clock is set when that begins."""
-    building = [at for at, command in enumerate(commands) if "--source" in command[:-1] and "--into" not in command]
+    building = [at for at, command in enumerate(commands) if _built_tree(command) is not None]
     first = min(building, default=len(commands) - 1)
     return (*commands[:first], ("/bin/sh", "-e", "-c", "\n".join(map(shlex.join, commands[first:]))))
+
+
+def _built_tree(command: tuple[str, ...]) -> str | None:
+    """The source tree that a command builds, where it names one; making a tree is no build."""
+    named = next((each for each in ("--source", "--top") if each in command[:-1]), None)
+    return command[command.index(named) + 1] if named is not None and "--into" not in command else None
 
 
 def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
@@ -148,8 +154,8 @@ def _file_order(definition: BuildDefinition) -> Iterator[FactorChange]:
     program = next((each.path for each in definition.inputs if each.role is Role.PROGRAM), None)
     commands: list[tuple[str, ...]] = []
     for command in definition.commands:
-        if program is not None and "--source" in command[:-1] and "--into" not in command:
-            tree = command[command.index("--source") + 1]
+        tree = _built_tree(command)
+        if program is not None and tree is not None:
             commands.append(("/usr/bin/python3", "-I", "-S", program, "reverse_tree", "--tree", tree))
         commands.append(command)
     if len(commands) > len(definition.commands):

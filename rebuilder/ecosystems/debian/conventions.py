@@ -36,6 +36,7 @@ class DebianConventions(Conventions):
     told_time = "dpkg-buildpackage told it the time of the newest entry of debian/changelog (SOURCE_DATE_EPOCH)."
     local_files = {".deb": "package"}
     local_documents = DOCUMENTS
+    project_files = ("debian/changelog",)
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""

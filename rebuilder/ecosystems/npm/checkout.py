@@ -17,6 +17,7 @@ from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
 from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Evidence, Inspection, MemberKind, Obstacle, normal_path
 from rebuilder.model.graph import SourceCommit
+from rebuilder.model.project import ProjectTree
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
@@ -114,6 +115,38 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
         files=archive,
         version=_other_version(evidence, commit, manifest),
         packages=tuple(posixpath.dirname(path) for path in _manifests(listing)),
+    )
+
+
+def own_checkout(context: PlanningContext, tree: ProjectTree) -> Checkout:
+    """A package that is not released yet, in the tree of whoever is going to.
+
+    Raises:
+        NotRebuildable: its package.json cannot be read, or names no package.
+    """
+    if tree.checkout is None:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The repository of {tree.name} is damaged.")
+    archive, below = archive_input(tree.checkout), f"{tree.top}/" if tree.top else ""
+    [listing] = inspect(context, [archive], texts=tuple(f"{below}{each}" for each in _TEXTS))
+    texts = {normal_path(name).removeprefix(below): text for name, text in listing.texts.items()}
+    manifest = read_manifest(texts.get(MANIFEST, ""))
+    if manifest is None or not all(isinstance(manifest.get(each), str) for each in ("name", "version")):
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{MANIFEST} of {tree.name} names no package and version.")
+    return Checkout(
+        tree=CheckedOut.of(tree.checkout, top=tree.top),
+        directory=tree.top,
+        manifest=manifest,
+        above=None,
+        texts=texts,
+        locks=_locks(context, archive, listing, tree.top),
+        lacks=(),
+        changed=(),
+        windows=False,
+        committed=tree.checkout.commit.committed_at,
+        missing=None,
+        files=archive,
+        version=None,
+        packages=(),
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
+from rebuilder.ecosystems.npm.places import BUILD_FILES, places
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError, StoreError
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.project import Place
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
@@ -27,6 +30,9 @@ class NpmConventions(Conventions):
     name = ECOSYSTEM
     attested = True
     lock_suffixes = frozenset({".json", ".lock", ".yaml"})
+    project_files = ("package.json",)
+    released_files = (".tgz",)
+    build_files = BUILD_FILES
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; npm's own settings are read when asked for."""
@@ -55,6 +61,10 @@ class NpmConventions(Conventions):
         from rebuilder.ecosystems.npm.diagnosis import RULES
 
         return RULES
+
+    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
+        """See :func:`rebuilder.ecosystems.npm.places.places`."""
+        return places(cause, texts)
 
     def file_words(self, filename: str) -> str:
         """What npm publishes are tarballs."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.npm.context import PlanningContext
-from rebuilder.ecosystems.npm.hypotheses import infer
+from rebuilder.ecosystems.npm.hypotheses import infer, project_builds
 from rebuilder.ecosystems.npm.origin import Release, find_origin
 from rebuilder.ecosystems.npm.packer_changes import packer_change
 from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
@@ -31,6 +31,7 @@ from rebuilder.model.graph import (
     commit_node,
     file_node,
 )
+from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher, Sources
@@ -63,6 +64,13 @@ class Npm(Ecosystem):
         name = parse_subject(name).name
         document = self._context.registry.document(name)
         return None if document.sha256 == seen else listing(Packument(document, name))
+
+    def project(self, tree: ProjectTree) -> Project | Obstacle:
+        """See :func:`rebuilder.ecosystems.npm.hypotheses.project_builds`."""
+        try:
+            return project_builds(self._context, tree)
+        except NotRebuildable as stopped:
+            return stopped.obstacle
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, opening, wanted_tools
-from rebuilder.ecosystems.npm.checkout import Checkout, manifests, read_checkout
+from rebuilder.ecosystems.npm.checkout import Checkout, manifests, own_checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, check_scopes, dependencies, scope_registries
 from rebuilder.ecosystems.npm.managers import allowed_scripts, choose_manager, fitting_version, npm_series
@@ -28,16 +28,19 @@ from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.registry import no_tool
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
-from rebuilder.ecosystems.npm.subject import precedence
+from rebuilder.ecosystems.npm.subject import ECOSYSTEM, precedence, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.definition import Limits
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import SourceCommit
+from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.value import canonical_json
 from rebuilder.model.verdict import Verdict
 
 _Made = TypeVar("_Made")
@@ -530,3 +533,29 @@ def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
 def _limits(limits: Limits, made: Construction | None) -> Limits:
     """Node takes 120 MB of disk, and packages of a build several hundred."""
     return limits if made is None else limits.replace(disk_bytes=max(limits.disk_bytes, 3 << 30))
+
+
+def project_builds(context: PlanningContext, tree: ProjectTree) -> Project:
+    """How the package of a work tree is built and packed today: its scripts, and npm of the Node that it is built with.
+
+    Raises:
+        NotRebuildable: nothing says how, or what it asks for cannot be had.
+        UnavailableError, SandboxFaultError, …: see the ports.
+    """
+    checkout, now = own_checkout(context, tree), datetime.now(UTC)
+    name, version = str(checkout.manifest["name"]), str(checkout.manifest["version"])
+    purl, filename = release_purl(name, version), tarball_name(name, version)
+    file = PublishedFile(filename=filename, url="file:", sha256=tree.archive_sha256)
+    artifact = Artifact(ecosystem=ECOSYSTEM, purl=purl, name=name, version=version, file=file)
+    evidence = Evidence(artifact=artifact, index_sha256=context.blobs.put(canonical_json({"name": name})))
+    case = Case(context, evidence, checkout, now, "nothing is released yet")
+    builds = _scripts(case)
+    way = _built(case, builds[0]) if builds else _AS_IT_IS
+    node = _nodes(case)[0].version
+    npm = newest(case.tools("npm"), npm_series(node))
+    if npm is None:
+        raise no_tool(f"no npm for Node {node}")
+    build = _npm_build(case, way.made, Tool("npm", npm), node)
+    sentence = f"{way.about} It is packed by npm {npm} on Node {node}."
+    packed = Hypothesis(name=way.name, sentence=sentence, definition=definition(build), filename=filename)
+    return Project(name=name, purl=purl, hypotheses=(packed,), notes=(sentence,))

@@ -77,7 +77,8 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
     )
     origin: SourceOrigin = Unpacked(archive, top=tree.top)
     environment = interpreter.environment
-    if tree.checkout is not None and asks_git(text for name, text in texts.items() if name != "PKG-INFO"):
+    asked = asks_git(text for name, text in texts.items() if name != "PKG-INFO")
+    if asked and tree.commit is not None and tree.checkout is not None:
         origin, environment = CheckedOut.of(tree.checkout, top=tree.top), f"{environment}-git"
     artifact = _artifact(name, tree)
     source = Source(kind=SourceKind.ARCHIVE, uri=f"file:{tree.name}", digest={"sha256": tree.archive_sha256})

@@ -7,8 +7,9 @@ where it asks for what the cause is about; that is a hint for a reader: what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from rebuilder.ecosystems.places import lines_of
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.project import Place
 
@@ -29,8 +30,7 @@ _ASKS = {
     Cause.RANDOMNESS: r"\buuid[14]\(|urandom\(|\bsecrets\.|\brandom\.|token_\w+\(|\bid\(|mkdtemp\(|NamedTemporary",
 }
 _PATTERNS = {cause: re.compile(pattern) for cause, pattern in _ASKS.items()}
-_MOST = 3
-_LONGEST = 160
+_FIRST = ("setup.py", "hatch_build.py")
 _BUILDS = re.compile(r"(?:python3? -m build|uv build|hatch build|flit build|poetry build|pdm build|pip wheel)\b")
 _EPOCH = "SOURCE_DATE_EPOCH"
 _COMMIT_TIME = f"{_EPOCH}=$(git log -1 --pretty=%ct)"
@@ -45,20 +45,10 @@ def tells_time(texts: Mapping[str, str]) -> bool:
 
 def places(cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
     """Lines that ask for what a cause is about; those of files that backends run by name come first."""
-    pattern = _PATTERNS.get(cause)
     if cause in {Cause.ARCHIVE_TIMES, Cause.MODES_UMASK}:
-        found = [each for each in _lines(_BUILDS, texts) if each.file.startswith(".github/")]
-    else:
-        found = list(_lines(pattern, texts, ".py")) if pattern is not None else []
-    return tuple(found[:_MOST])
-
-
-def _lines(pattern: re.Pattern[str], texts: Mapping[str, str], end: str = "") -> Iterator[Place]:
-    for name in sorted(texts, key=lambda each: (each not in {"setup.py", "hatch_build.py"}, each)):
-        if name.endswith(end):
-            for number, line in enumerate(texts[name].splitlines(), start=1):
-                if pattern.search(line) and not line.lstrip().startswith(("#", "import ", "from ")):
-                    yield Place(file=name, line=number, text=line.strip()[:_LONGEST])
+        return lines_of(_BUILDS, texts, below=".github/")
+    pattern = _PATTERNS.get(cause)
+    return lines_of(pattern, texts, first=_FIRST, end=".py") if pattern is not None else ()
 
 
 def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]) -> dict[str, str]:

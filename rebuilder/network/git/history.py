@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rebuilder.model.git import Commit, CommitHistory, SourceProblem, Tag, Trouble
+from rebuilder.model.project import ProjectTree
 from rebuilder.network.git.objects import Unsound, read_commit, tag_points_at
 from rebuilder.network.git.process import Git, explained
 from rebuilder.programs.source.git_store import object_name
@@ -64,25 +65,25 @@ def read_history(
     return _kept(objects, before, dict(_objects(_asker(git), list(dict.fromkeys(annotated.values())), "tag")), blobs)
 
 
-def own_commit(
-    ask: Ask, head: str, tree: str, blobs: Blobs, *, changed: bool, repository: str
-) -> tuple[Commit, CommitHistory]:
+def own_commit(ask: Ask, of: ProjectTree, tree: str, blobs: Blobs) -> tuple[Commit, CommitHistory | None]:
     """A commit of the files of a work tree, and what is before it, of a repository that lies here.
 
     It is the one that is checked out where that has these files. Where it has others although nothing was changed, such
-    as submodules or files that were filtered, it stands for that one; what was changed stands in one after it.
+    as submodules or files that were filtered, it stands for that one; what was changed stands in one after it. Where
+    there is no repository, it is the first one.
 
     Args:
         ask: Asks the repository.
-        head: The commit that is checked out.
+        of: The work tree.
         tree: Name of the tree with the files.
         blobs: Where the documents go.
-        changed: Whether files are not as they were committed.
-        repository: What it is called.
 
     Raises:
         Unsound: the repository is damaged.
     """
+    if of.commit is None:
+        return _own(_new_commit(tree, (), b"Nobody <> %d +0000" % of.seconds), of, (), blobs), None
+    head = of.commit
     names = ask(("rev-list", f"--max-count={MOST_COMMITS}", head), b"").decode("ascii", "replace").split()
     commits = dict(_objects(ask, names, "commit"))
     listed = ask(("for-each-ref", "--format=%(objectname) %(*objectname) %(refname:lstrip=2)", "refs/tags"), b"")
@@ -93,30 +94,34 @@ def own_commit(
     if committer is None:
         raise Unsound(f"The commit {head} cannot be read.")
     here: list[Tag] = []
-    if changed:
-        raw = b"tree %b\nparent %b\nauthor %b\ncommitter %b\n\nNot committed yet\n" % (
-            *(tree.encode(), head.encode()),
-            *(committer[1], committer[1]),
-        )
-        sha = object_name("commit", raw)
+    if of.changed:
+        raw = _new_commit(tree, (head,), committer[1])
     else:
         raw = b"tree %b\n" % tree.encode() + commits.pop(head).partition(b"\n")[2]
-        sha = object_name("commit", raw)
+        sha = object_name("commit", raw).encode()
         for name in [name for name, (_, end) in before.items() if end == head]:
             data = annotated.get(before.pop(name)[0], b"")
-            moved = data.replace(head.encode(), sha.encode(), 1) if tag_points_at(data, head) else None
-            here.append(Tag(name=name, object_sha256=blobs.put(moved) if moved is not None else None))
-    read = read_commit(raw, sha)
-    commit = Commit(
-        repository=repository,
-        sha=sha,
+            moved = blobs.put(data.replace(head.encode(), sha, 1)) if tag_points_at(data, head) else None
+            here.append(Tag(name=name, object_sha256=moved))
+    return _own(raw, of, tuple(here), blobs), _kept(commits, before, annotated, blobs)
+
+
+def _new_commit(tree: str, parents: Sequence[str], who: bytes) -> bytes:
+    lines = [f"tree {tree}", *(f"parent {each}" for each in parents)]
+    return "\n".join(lines).encode() + b"\nauthor %b\ncommitter %b\n\nNot committed yet\n" % (who, who)
+
+
+def _own(raw: bytes, of: ProjectTree, tags: tuple[Tag, ...], blobs: Blobs) -> Commit:
+    read = read_commit(raw, object_name("commit", raw))
+    return Commit(
+        repository=f"file:{of.name}",
+        sha=object_name("commit", raw),
         tree=read.tree,
         committed_at=read.committed_at,
         object_sha256=blobs.put(raw),
         parents=read.parents,
-        tags=tuple(here),
+        tags=tags,
     )
-    return commit, _kept(commits, before, annotated, blobs)
 
 
 def _tags_of(pointing: Mapping[str, tuple[str, str]], commits: Mapping[str, bytes]) -> dict[str, tuple[str, str]]:

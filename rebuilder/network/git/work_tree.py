@@ -73,23 +73,14 @@ def read_work_tree(directory: Path, blobs: Blobs) -> ProjectTree:
         changed=tuple(sorted(changed)[:_SHOWN]),
         untracked=tuple(sorted(untracked)[:_SHOWN]),
     )
-    return tree if commit is None else tree.replace(checkout=_checkout(repository, tree, commit, entries, blobs))
+    return tree.replace(checkout=_checkout(repository, tree, entries, blobs))
 
 
-def _checkout(
-    repository: _Repository, tree: ProjectTree, head: str, entries: Entries, blobs: Blobs
-) -> SourceTree | None:
+def _checkout(repository: _Repository, tree: ProjectTree, entries: Entries, blobs: Blobs) -> SourceTree | None:
     """The same files as a commit; None where the repository is damaged."""
     *_, outermost = trees(entries)
     try:
-        commit, history = own_commit(
-            repository.answer,
-            head,
-            object_name("tree", outermost),
-            blobs,
-            changed=bool(tree.changed),
-            repository=f"file:{tree.name}",
-        )
+        commit, history = own_commit(repository.answer, tree, object_name("tree", outermost), blobs)
     except Unsound:
         return None
     size = len(entries)
