@@ -10,6 +10,9 @@ from rebuilder.errors import ExitCode
 if TYPE_CHECKING:
     from rebuilder.doctor.checks import DoctorCheck
 
+_WITHOUT = ("check", "proxy", "publish", "export", "log", "alarms", "requeue", "backup", "restore")
+"""Commands that build nothing."""
+
 
 def examine(config: Config) -> int:
     """Run every check and print it; 0 when all is well, 4 otherwise."""
@@ -21,6 +24,8 @@ def examine(config: Config) -> int:
     broken = [check for check in found if not check.ok]
     for fix, command in dict.fromkeys((check.fix, check.command) for check in broken if check.fix):
         print(f"  {'run' if command else 'do'}: {fix}")  # noqa: T201
+    if any((check.fix or "").startswith("apt-get") for check in broken):
+        print(f"  Without these packages, {', '.join(_WITHOUT[:-1])} and {_WITHOUT[-1]} work.")  # noqa: T201
     return ExitCode.OUR_FAULT if broken else ExitCode.OK
 
 

@@ -61,6 +61,17 @@ def test_what_is_stored_needs_nothing(
         assert "could not be built" in (tmp_path / "site" / "index.html").read_text()
 
 
+def test_the_doctor_says_what_is_missing(environment: dict[str, str], tmp_path: Path) -> None:
+    """The packages in one command, and which commands work without them."""
+    done = subprocess.run(
+        [PROGRAM, "doctor"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert 4 == done.returncode
+    (command,) = (line for line in done.stdout.splitlines() if line.startswith("  run: apt-get install"))
+    assert {"bubblewrap", "mmdebstrap", "git"} <= set(command.split())
+    assert "  Without these packages, check, proxy, publish," in done.stdout
+
+
 def test_what_has_to_build_says_what_is_wrong(environment: dict[str, str], tmp_path: Path) -> None:
     """The same settings are one sentence where an index has to be asked."""
     done = subprocess.run(
