@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.binary import CodeComparison, CompiledMember
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
@@ -60,6 +60,13 @@ class Comparer:
         self._programs = programs
         self._last: tuple[tuple[Sha256, Sha256], Recorded] | None = None
         """What the last comparison recorded."""
+
+    def difference(self, first: Output, second: Output) -> Comparison | None:
+        """How the second of two results differs from the first; None when it does not. See :meth:`compare`."""
+        if (first.sha256, first.filename) == (second.sha256, second.filename):
+            return None
+        found = self.compare(first.sha256, second.sha256, first.filename, second.filename)
+        return None if found.level is Level.IDENTICAL else found
 
     def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
         """Compare two blobs.

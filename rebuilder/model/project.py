@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
+from rebuilder.model.diagnosis import Finding
 from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
 
@@ -66,24 +67,29 @@ class Place(Value):
     """The line itself, shortened."""
 
 
-class ProjectFinding(Value):
-    """One cause, where it is, and what to change."""
+class ProjectFinding(Finding):
+    """One cause, where it is, and what to change; of what was built here as ``rebuilt``."""
 
-    cause: Cause
-    sentence: str
-    certainty: Certainty
-    basis: Basis
-    level: Level
+    level: Level = Level.DIFFERENT
     """How far it reaches: content, or only what an archive says about it."""
-    files: tuple[str, ...]
+    files: tuple[str, ...] = ()
     """Files of the release that it shows in."""
-    evidence: tuple[EvidenceLine, ...] = ()
-    """Of what was built here as ``rebuilt``, of the other side as ``published``."""
-    advice: str
     places: tuple[Place, ...] = ()
     """Lines of the project that it comes from, as far as that can be told; likeliest first."""
     patch: str | None = None
     """A unified diff that mends it, where a rule knows one."""
+
+    @classmethod
+    def of(cls, found: Finding, *files: str, level: Level = Level.DIFFERENT, advice: str | None = None) -> Self:
+        """A finding of files of the project.
+
+        Args:
+            found: What rules for published files, or a table of variations, say.
+            files: Those it shows in.
+            level: How far it reaches.
+            advice: What to change, where that is said in other words.
+        """
+        return cls(**dict(found) | {"level": level, "files": files, "advice": advice or found.advice})
 
 
 class Outcome(StrEnum):

@@ -196,7 +196,7 @@ def _elsewhere(
         each.other = product(made, each.hypothesis)
         if each.other is not None:
             found.elsewhere_failed = None
-            each.difference = _compared(parts, each.here, each.other)
+            each.difference = parts.comparer.difference(each.here, each.other)
     return there
 
 
@@ -211,7 +211,7 @@ def _untold(parts: Parts, runs: _SharedRuns, untold: BuildDefinition | None, fou
     for each in found.files:
         sides = [product(made, each.hypothesis) for made in (first, second)]
         if sides[0] is not None and sides[1] is not None:
-            each.untold = _compared(parts, sides[0], sides[1])
+            each.untold = parts.comparer.difference(sides[0], sides[1])
 
 
 def _directly(parts: Parts, runs: _SharedRuns, project: Project, found: ProjectBuilds) -> None:
@@ -221,15 +221,7 @@ def _directly(parts: Parts, runs: _SharedRuns, project: Project, found: ProjectB
     made = runs.for_one_file()(project.directly.definition)
     output = product(made, project.directly)
     if output is not None:
-        found.directly = _compared(parts, output, found.files[-1].here)
-
-
-def _compared(parts: Parts, first: Output, second: Output) -> Comparison | None:
-    """How the second of two files differs from the first; None when it does not."""
-    if first.sha256 == second.sha256 and first.filename == second.filename:
-        return None
-    found = parts.comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
-    return None if found.level is Level.IDENTICAL else found
+        found.directly = parts.comparer.difference(output, found.files[-1].here)
 
 
 def worst(levels: Sequence[Level]) -> Level:

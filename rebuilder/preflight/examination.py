@@ -71,16 +71,7 @@ class _Case:
         found = diagnosed(self.parts, DiagnosisInput(evidence, (attempt,), decide((attempt,), None)))
         for each in found.findings if found is not None else ():
             if each.cause is not Cause.COMPRESSION:
-                yield ProjectFinding(
-                    cause=each.cause,
-                    sentence=each.sentence,
-                    certainty=each.certainty,
-                    basis=each.basis,
-                    level=level,
-                    files=files,
-                    evidence=each.evidence,
-                    advice=each.advice,
-                )
+                yield ProjectFinding.of(each, *files, level=level)
 
 
 def examine(
@@ -207,9 +198,9 @@ def _failure(case: _Case, made: ProjectBuilds) -> Iterator[ProjectFinding]:
     failed = made.elsewhere_failed if len(made.files) == len(case.project.hypotheses) else made.first.run
     if failed is None:
         return
-    rules = conventions(case.ecosystem.name).diagnosis()
-    log = case.parts.blobs.read(failed.log_sha256).decode("utf-8", "replace")[-_LOG_CHARACTERS:]
     if made.directly_works:
+        rules, written = conventions(case.ecosystem.name).diagnosis(), case.parts.blobs.read(failed.log_sha256)
+        log = written.decode("utf-8", "replace")[-_LOG_CHARACTERS:]
         lacking = [each for each in case.tree.files if re.search(rf"(?<![\w/.-]){re.escape(each)}(?![\w/-])", log)]
         names = f", such as {_names(tuple(lacking))}" if lacking else ""
         yield ProjectFinding(
@@ -218,9 +209,7 @@ def _failure(case: _Case, made: ProjectBuilds) -> Iterator[ProjectFinding]:
             f"the archive lacks something that the build needs{names}.",
             certainty=Certainty.SHOWN,
             basis=Basis.EXPERIMENT,
-            level=Level.DIFFERENT,
-            files=(),
-            evidence=tuple(EvidenceLine(note=each[:300]) for each in written_lines(log.encode())[-3:]),
+            evidence=tuple(EvidenceLine(note=each[:300]) for each in written_lines(written)[-3:]),
             advice=rules.advice.get(Cause.INCOMPLETE_SOURCE, Cause.INCOMPLETE_SOURCE.advice),
         )
         return
@@ -250,7 +239,6 @@ def _missing(made: ProjectBuilds, rules: EcosystemRules) -> Iterator[ProjectFind
             f"{_names(tuple(names))}.",
             certainty=Certainty.SHOWN,
             basis=Basis.EXPERIMENT,
-            level=Level.DIFFERENT,
             files=(made.files[-1].here.filename,),
             evidence=tuple(EvidenceLine(member=each) for each in names[:_SHOWN]),
             advice=rules.advice.get(Cause.INCOMPLETE_SOURCE, Cause.INCOMPLETE_SOURCE.advice),
@@ -261,17 +249,7 @@ def _of_file(made: FileBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding
     filename = made.here.filename
     if made.variation is not None:
         for claim in shown_alone(made.variation):
-            each = claim.finding
-            yield ProjectFinding(
-                cause=each.cause,
-                sentence=each.sentence,
-                certainty=each.certainty,
-                basis=each.basis,
-                level=Level.DIFFERENT,
-                files=(filename,),
-                evidence=each.evidence,
-                advice=rules.advice.get(each.cause, each.advice),
-            )
+            yield ProjectFinding.of(claim.finding, filename, advice=rules.advice.get(claim.finding.cause))
     yield from _restless(made)
     if made.untold is not None and made.untold.level is Level.DIFFERENT and not _itself(made, made.untold):
         yield ProjectFinding(
@@ -279,7 +257,6 @@ def _of_file(made: FileBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding
             sentence=f"Without SOURCE_DATE_EPOCH the time of the build goes into {filename}.",
             certainty=Certainty.SHOWN,
             basis=Basis.EXPERIMENT,
-            level=Level.DIFFERENT,
             files=(filename,),
             evidence=tuple(EvidenceLine(member=each.member, note=each.detail) for each in made.untold.differences[:3]),
             advice=Cause.ARCHIVE_TIMES.advice,
@@ -308,7 +285,6 @@ def _restless(made: FileBuilds) -> Iterator[ProjectFinding]:
         ),
         certainty=Certainty.SHOWN if settled else Certainty.LIKELY,
         basis=Basis.EXPERIMENT,
-        level=Level.DIFFERENT,
         files=(made.here.filename,),
         evidence=tuple(evidence[:_SHOWN]),
         advice=Cause.RANDOMNESS.advice,

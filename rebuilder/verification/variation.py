@@ -403,10 +403,8 @@ class VariationRunner:
 
     def _compared(self, first: Output, second: Output) -> Comparison | None:
         """How two results differ; None when they do not, or not in their content where only that is looked at."""
-        if first.sha256 == second.sha256 and first.filename == second.filename:
-            return None
-        found = self._comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
-        return None if self._contents and found.level is not Level.DIFFERENT else found
+        found = self._comparer.difference(first, second)
+        return None if found is not None and self._contents and found.level is not Level.DIFFERENT else found
 
     def _traits(self, comparison: Comparison | None) -> frozenset[Trait]:
         """What differs, line by line where it can be, in a form that can be told from what differs anyway."""
