@@ -29,13 +29,16 @@ def _problems(wanted: Specification) -> Iterator[str]:
         given = "is not said" if wanted.image is None else f"has the digest {wanted.image.sha256}"
         yield f"it is of an image that was given, which {given}: import that image, or an export of the environment"
     if wanted.base is not None:
-        yield "it lies over another one: import exports of both"
+        if (wanted.method, wanted.base.base) != ("configured", None):
+            yield "it lies over another one as none of this program does"
+        yield from _problems(wanted.base)
     known = catalog().values()
     links = {each for manifest in known for each in manifest.links.items()}
     prune = {each for manifest in known for each in manifest.prune}
     if not all(map(_SUITE.fullmatch, (wanted.suite, *wanted.also))):
         yield "its suite is no name of a release of Debian"
-    if any(not _NAME.fullmatch(each.name) or not _VERSION.fullmatch(each.version) for each in wanted.packages):
+    parts = ((each.name, each.version, each.architecture) for each in wanted.packages)
+    if not all(_NAME.fullmatch(a) and _VERSION.fullmatch(b) and _NAME.fullmatch(c) for a, b, c in parts):
         yield "a package in it has no name and version as Debian's have"
     if not set(wanted.links.items()) <= links:
         yield "it has links that no environment of this program has"

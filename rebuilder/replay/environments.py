@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from rebuilder.environments import foreign
+from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError
+from rebuilder.errors import (
+    BaseMissingError,
+    BuildEnvironmentError,
+    CorruptEnvironmentError,
+    RebuilderError,
+    UsageError,
+)
+from rebuilder.model.environment import Base, Specification
 from rebuilder.model.value import Sha256
 from rebuilder.replay.capsule import Capsule
 from rebuilder.replay.inputs import FromDirectory, FromSite, Missing
@@ -41,6 +49,9 @@ class BroughtEnvironments:
     directories: Sequence[FromDirectory] = ()
     site: FromSite | None = None
     note: Callable[[str], None] = lambda _: None
+    packages: Callable[[Specification], Sequence[LayerPackage]] | None = None
+    """Fetches what a specification has over its base; None: nothing is asked over the network."""
+    _begun: set[str] = field(default_factory=set)
 
     def bring(self, tree: Sha256, name: str) -> Missing | None:
         """Make sure that a tree is here; say why it cannot be.
@@ -102,14 +113,24 @@ class BroughtEnvironments:
     def _made(self, tree: Sha256, document: bytes) -> str | None:
         """Make it from what a stranger says that it was made from; give why it cannot be."""
         try:
-            wanted = Record.model_validate_json(document).specification
+            record = Record.model_validate_json(document)
+            wanted = record.specification
         except ValidationError:
             return "What the site says it was made from is not written as this version reads it."
         if (why := foreign.problem(wanted)) is not None:
             return f"It is not made from its specification: {why}."
         self.note("making it from the packages that it had")
         try:
-            made = self.store.get(wanted)
-        except BuildEnvironmentError as error:
+            made = self.store.get(wanted) if record.made.base is None else self._layered(record.made.base, wanted)
+        except RebuilderError as error:
             return f"It cannot be made from its specification: {error}"
         return None if made.sha256 == tree else f"Made again from the same packages it is another tree, {made.sha256}."
+
+    def _layered(self, base: Base, wanted: Specification) -> BuildEnvironment:
+        if self.packages is None or base.sha256 in self._begun:
+            raise BuildEnvironmentError("What it lies over is not to be had.")
+        self._begun.add(base.sha256)
+        if (missing := self.bring(base.sha256, "that it lies over")) is not None:
+            raise BuildEnvironmentError(f"{missing.what} ({missing.sha256}): {missing.reason}")
+        self.note(f"fetching {len(wanted.packages)} packages that lie over it")
+        return self.store.layered(self.store.by_digest(base.sha256), self.packages(wanted), wanted.releases)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
+from rebuilder.ecosystems.debian.conventions import apt_archive
+from rebuilder.ecosystems.debian.layer_packages import layer_packages
 from rebuilder.environments.from_settings import environment_store
-from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError
+from rebuilder.model.environment import Specification
 from rebuilder.network.git.sources import GitLimits, GitSources
+from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.replay.capsule import Capsule
@@ -64,14 +68,24 @@ def replaying(
         )
         mirrors = [FromDirectory(each, config.download_bytes) for each in directories]
         places: list[Place] = [*map(FromCapsule, capsules), *mirrors, FromProgram(store / "cache")]
-        site = None
-        if page is not None:
-            reach = Reach(config.network.reachable, os.environ)
-            fetcher = stack.enter_context(
+        site = packages = None
+
+        def opened(
+            ca_bundle: Path | None, credentials: Credentials | None, environment: Mapping[str, str] | None = None
+        ) -> HttpFetcher:
+            return stack.enter_context(
                 HttpFetcher(
-                    blobs, HttpCache(store / "cache" / "http"), total_seconds=config.network.seconds, reach=reach
+                    blobs,
+                    HttpCache(store / "cache" / "http"),
+                    ca_bundle=ca_bundle,
+                    total_seconds=config.network.seconds,
+                    credentials=credentials,
+                    reach=Reach(config.network.reachable, os.environ if environment is None else environment),
                 )
             )
+
+        if page is not None:
+            fetcher = opened(None, None)
             if page.site is not None:
                 if "://" in page.site:
                     fetcher.admit(page.site)
@@ -85,6 +99,11 @@ def replaying(
                 reachable=config.network.reachable,
             )
             places.append(FromOrigin(fetcher, sources, config.download_bytes, note))
+
+            def packages(wanted: Specification) -> Sequence[LayerPackage]:
+                archive = apt_archive(config, blobs, opened)
+                return layer_packages(archive, blobs, wanted, config.download_bytes)
+
         sandbox = BubblewrapSandbox(blobs, clock, scratch=store / "scratch")
         stack.callback(sandbox.close)
 
@@ -98,5 +117,5 @@ def replaying(
             stack.callback(uml.close)
             return LocalRunner({sandbox.kind: sandbox, uml.kind: uml}, made, blobs)
 
-        brought = BroughtEnvironments(made, blobs, capsules, mirrors, site, note)
+        brought = BroughtEnvironments(made, blobs, capsules, mirrors, site, note, packages)
         yield Replayer(Inputs(blobs, places), brought.bring, runner, note), made

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from rebuilder.environments.record import PUBLISHED
+from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.errors import StoreError
 from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.alarm import RecordedAlarm
@@ -138,12 +138,17 @@ class Site:
         """What the build environments of a report were made from, each once for the whole site."""
         finishing = [each.finishing.definition for each in report.attempts if each.finishing is not None]
         for tree in {each.toolchain.sha256 for each in (*_definitions(report), *finishing)}:
-            path = f"{PUBLISHED}/{tree}.json"
-            if not (self.root / path).exists() and (document := self._environment(tree)) is not None:
-                self._writer.write(path, document)
+            self._write_environment(tree)
         for each in report.sboms:
             if each.environment is not None and not (self.root / each.path).exists() and self._blobs.has(each.sha256):
                 self._writer.write(each.path, self._blobs.read(each.sha256))
+
+    def _write_environment(self, tree: Sha256) -> None:
+        path = f"{PUBLISHED}/{tree}.json"
+        if not (self.root / path).exists() and (document := self._environment(tree)) is not None:
+            if (base := Record.model_validate_json(document).base) is not None:
+                self._write_environment(base)
+            self._writer.write(path, document)
 
     def write_index(
         self,

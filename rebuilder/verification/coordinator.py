@@ -28,7 +28,7 @@ from functools import partial
 
 from rebuilder import __version__
 from rebuilder.diagnose.case import DiagnosisInput
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import BuildEnvironmentError, RebuilderError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, Subject
 from rebuilder.model.attempt import Attempt, History, NotTried, Run
@@ -265,7 +265,7 @@ class Coordinator:
             expected = published.get(attempt.hypothesis.target)
             if expected is None or (comparison is not None and comparison.published_sha256 != expected):
                 break
-            if not self._kept(attempt.run):
+            if not self._kept(attempt.run) or not self._can_be_run(attempt.hypothesis.definition):
                 break
         else:
             return number, started, history
@@ -275,6 +275,14 @@ class Coordinator:
     def _kept(self, run: Run) -> bool:
         """Whether all that a run left is still here."""
         return all(self.parts.blobs.has(each) for each in (run.log_sha256, *(made.sha256 for made in run.outputs)))
+
+    def _can_be_run(self, definition: BuildDefinition) -> bool:
+        """Whether all that it names is still here: environments are described, and a build that differs is repeated."""
+        try:
+            self.parts.environments.by_digest(definition.toolchain.sha256)
+        except BuildEnvironmentError:
+            return False
+        return all(self.parts.blobs.has(each.sha256) for each in definition.inputs)
 
     def _attempts(self, verification: Verification, evidence: Evidence) -> AttemptRunner:
         parts = self.parts

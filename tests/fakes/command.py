@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -111,6 +113,16 @@ class Installation:
     def verify(self, *subjects: str | Path) -> Answer:
         """``rebuilder verify --json``."""
         return self.run("verify", "--json", *subjects)
+
+    def killed_at(self, subject: str, stage: str) -> None:
+        """``rebuilder verify``, ended by SIGKILL when it tells that it begins a stage."""
+        command = self.command("verify", subject)
+        process = subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        with process.stderr:
+            told = any(line.startswith(f"{subject}: {stage}") for line in process.stderr)
+            process.send_signal(signal.SIGKILL)
+        assert (True, -signal.SIGKILL) == (told, process.wait(timeout=60))
 
     def run(self, *arguments: str | Path) -> Answer:
         """Run the command to its end."""

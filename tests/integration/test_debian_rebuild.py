@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,19 @@ def machine(tmp_path: Path, environments_root: Path, archive: Archive) -> Debian
     """A machine that asks that archive."""
     apt = tmp_path / "apt.conf"
     apt.write_text(f'Dir::Etc "{archive.etc_apt}";\nDir::State::lists "{tmp_path}/lists";\n')
-    made = Installation.make(tmp_path / "machine", environments_root, "http://127.0.0.1:9/simple")
+    return installed(tmp_path / "machine", environments_root, apt)
+
+
+def installed(root: Path, environments: Path, apt: Path) -> DebianInstallation:
+    """A machine with the environments of all tests; what is made over them is its own."""
+    own = root.with_name(f"environments-of-{root.name}")
+    shutil.copytree(environments / "current", own / "current")
+    (own / "trees").mkdir()
+    for each in (own / "current").iterdir():
+        tree = Path("trees", each.read_text().strip())
+        if not (own / tree).exists():
+            (own / tree).symlink_to((environments / tree).absolute())
+    made = Installation.make(root, own, "http://127.0.0.1:9/simple")
     return DebianInstallation(made.root, made.index_url, apt)
 
 
@@ -148,6 +161,50 @@ def test_package_made_for_the_purpose_is_no_proof(
     assert ("tool", digest, "pool") == (named["name"], named["sha256"], named["origin"])
     archive.list_package(made)
     line(machine.verify("deb:tiny-common==1.0"), "reproduced")  # the archive signs that very package now
+
+
+def test_stopped_verification_whose_environment_is_gone(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """It is begun anew, with the environment of today: nobody's fault."""
+    control = CONTROL.replace("Build-Depends: dpkg-dev", "Build-Depends: dpkg-dev, tool")
+    dsc = source_package(tmp_path / "source", {"debian/rules": TOLD, "debian/control": control})
+    (tmp_path / "evil").mkdir()
+    [evil] = builder.build(source_package(tmp_path / "evil", {"debian/rules": FORGED}), "-A")
+    tool(archive, "honest", "9.2.4")
+    archive.list_package(evil)
+    archive.list_source(dsc)
+    machine.killed_at("deb:tiny-common==1.0", "diffoscope")
+    tool(archive, "honest", "9.2.5")
+    for each in (machine.store / "toolchains/trees").iterdir():
+        if not each.is_symlink():
+            shutil.rmtree(each)
+    found = line(machine.verify("deb:tiny-common==1.0"), "differs")
+    report = json.loads(Path(found["report"]).with_name("report.json").read_text())
+    used = {each["hypothesis"]["definition"]["toolchain"]["sha256"] for each in report["attempts"]}
+    assert {each.name for each in (machine.store / "toolchains/trees").iterdir() if not each.is_symlink()} == used
+
+
+def test_replay_on_a_machine_that_has_only_the_base(
+    machine: DebianInstallation, archive: Archive, builder: Builder, environments_root: Path, tmp_path: Path
+) -> None:
+    """What lies over it is fetched and installed again; a package that is gone from everywhere is named."""
+    control = CONTROL.replace("Build-Depends: dpkg-dev", "Build-Depends: dpkg-dev, tool")
+    dsc = source_package(tmp_path / "source", {"debian/control": control})
+    (tmp_path / "theirs").mkdir()
+    [common] = builder.build(source_package(tmp_path / "theirs"), "-A")
+    made = tool(archive, "honest", "9.2.4")
+    archive.list_package(common)
+    archive.list_source(dsc)
+    page = Path(line(machine.verify("deb:tiny-common==1.0"), "reproduced")["report"]).parent
+    assert machine.apt is not None
+    given = "--inputs", archive.root / "debian/pool"
+    answer = installed(tmp_path / "other", environments_root, machine.apt).run("replay", "--json", page, *given)
+    assert (0, "agrees") == (answer.code, answer.line["outcome"]), answer.words
+    made.unlink()
+    answer = installed(tmp_path / "late", environments_root, machine.apt).run("replay", "--json", page, *given)
+    assert (3, "not-replayed") == (answer.code, answer.line["outcome"]), answer.words
+    assert "tool 9.2.4-1 (SHA-256" in answer.line["missing"][0]["reason"]
 
 
 def test_planted_difference(machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path) -> None:

@@ -10,17 +10,26 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.debian.layer_packages import layer_packages
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import TIME, listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, PackageInstallationError
+from rebuilder.model.value import canonical_json
+from rebuilder.replay.environments import BroughtEnvironments
+from rebuilder.replay.inputs import FromSite, Missing
+from rebuilder.replay.page import PublishedPage
 from tests.fakes import layers
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.debian_archive import Archive, programs, served_archive
+from tests.fakes.debian_machine import opened
+from tests.fakes.fetcher import FakeFetcher
 from tests.fakes.layers import BASE, package
 from tests.integration.test_environment_configured import PROGRAMS
 
@@ -201,6 +210,44 @@ def test_brought_to_another_machine(archive: Archive, tmp_path: Path) -> None:
     assert brought == there.get(layered.specification)
     there.export(brought.sha256, tmp_path / "again")
     assert (tmp_path / "layer").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_made_again_from_its_specification(archive: Archive, tmp_path: Path) -> None:
+    """On a machine that has nothing: the base from the archive, the packages from it or its pool, the same digest."""
+    archive.use("trixie")
+    here = store(archive, tmp_path / "here")
+    layered = here.layered(here.get(BASE), [package(Path(each)) for each in pool(archive, "changes", "needed")], ())
+    site = tmp_path / "site"
+    page = site / "deb/x/1/x.deb/0123456789abcdef"
+    for each in (page, site / "keys", site / "environments"):
+        each.mkdir(parents=True)
+    for tree in (layered.sha256, here.record(layered.sha256).base):
+        assert tree is not None
+        (site / f"environments/{tree}.json").write_bytes(canonical_json(here.record(tree).public.document()))
+    archive.relist("Package: needed\nVersion: 1-1\n", "Package: needed\nVersion: 1-2\n")
+
+    def brought(name: str) -> tuple[Missing | None, EnvironmentStore]:
+        blobs, place = MemoryBlobs(), tmp_path / name
+        place.mkdir()
+        there = store(archive, place / "trees")
+        machine = opened(archive, blobs, place)
+        with PublishedPage(str(page)) as published:
+            origin = FromSite(published, FakeFetcher(blobs), 1 << 20)
+            fetched = partial(layer_packages, machine, blobs, most_bytes=1 << 20)
+            found = BroughtEnvironments(there, blobs, site=origin, packages=fetched)
+            return found.bring(layered.sha256, "layered"), there
+
+    missing, there = brought("there")
+    assert missing is None
+    made = there.by_digest(layered.sha256)
+    assert layered.specification is not None
+    assert made.specification is not None
+    assert made.specification.same_content(layered.specification)
+    assert EXPECTED == layers.log(made, SEEN, tmp_path)
+    next(archive.root.rglob("needed_*.deb")).unlink()
+    missing, _ = brought("too late")
+    assert missing is not None
+    assert "needed 1-1 (SHA-256" in missing.reason
 
 
 def test_what_is_kept_cannot_be_changed_unseen(archive: Archive, tmp_path: Path) -> None:

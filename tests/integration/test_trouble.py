@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -152,19 +151,7 @@ def test_two_processes_on_one_store(installation: Installation) -> None:
 @pytest.mark.parametrize("stage", ["fetch", "resolve", "build", "compare", "sign", "publish"])
 def test_killed_at_any_stage(installation: Installation, stage: str) -> None:
     """SIGKILL in the middle leaves no process behind, no half-written page, and a store that works."""
-    process = subprocess.Popen(
-        installation.command("verify", SUBJECT),
-        env=installation.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(f"{SUBJECT}: {stage}"):
-            process.send_signal(signal.SIGKILL)
-            break
-    process.stderr.close()
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    installation.killed_at(SUBJECT, stage)
     assert_carries_on(installation)
     left = [path for path in installation.root.rglob("*") if path.is_file() and ".tmp" in path.name]
     assert left == []

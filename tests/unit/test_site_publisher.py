@@ -19,11 +19,14 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rebuilder.environments.record import Record
 from rebuilder.errors import StoreError
 from rebuilder.model.attempt import Output
 from rebuilder.model.decision import Decision
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.environment import Base, Made, Manifest, Specification
 from rebuilder.model.report import Report, summarise
+from rebuilder.model.value import Sha256, canonical_json
 from rebuilder.model.verdict import Verdict
 from rebuilder.resources import resource
 from rebuilder.site.documents import SCHEMAS, Index, Projects, schema
@@ -264,9 +267,14 @@ def test_what_a_stranger_needs_to_build_it_again(tmp_path: Path, blobs: MemoryBl
     report = reports.differs(blobs)
     asked: list[str] = []
 
-    def environment(tree: str) -> bytes:
+    manifest, base = Manifest(name="trixie", suite="trixie", packages=()), Sha256("be" * 32)
+    below = Specification(method="configured", suite="trixie", recipe=1)
+    under = Made(packages=(), base=Base(sha256=base, specification=below))
+
+    def environment(tree: Sha256) -> bytes:
         asked.append(tree)
-        return b"{}"
+        made = under if tree != base else Made(packages=())
+        return canonical_json(Record(sha256=tree, spec=manifest, made=made, made_at=reports.NOW).document())
 
     site = a_site(tmp_path, blobs, address="https://r.example.org/", environment=environment)
     page = site.write_artifact(reports.signed(report), [], [])
@@ -274,7 +282,7 @@ def test_what_a_stranger_needs_to_build_it_again(tmp_path: Path, blobs: MemoryBl
     assert f"rebuilder replay 'https://r.example.org/{path}/report.json'" == _commands(
         page, "Command that builds it again"
     )
-    trees = {each.hypothesis.definition.toolchain.sha256 for each in report.attempts}
+    trees = {each.hypothesis.definition.toolchain.sha256 for each in report.attempts} | {base}
     assert trees == set(asked)
     assert {f"{each}.json" for each in trees} == {*names(tmp_path / "environments")}
     site.write_artifact(reports.signed(report), [], [])

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.diagnose.case import EcosystemRules
-from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings, names_in
+from rebuilder.ecosystems.conventions import (
+    Context,
+    Conventions,
+    NamedPackages,
+    OpenFetcher,
+    RegistryCheck,
+    Settings,
+    names_in,
+)
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE, is_pattern
 from rebuilder.ecosystems.debian.version import is_version, order
@@ -19,6 +27,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 from rebuilder.provenance.outcome import absent
+from rebuilder.store.protocol import Blobs
 from rebuilder.toml_files import FileError
 
 if TYPE_CHECKING:
@@ -45,7 +54,7 @@ class DebianConventions(Conventions):
 
         return Debian(
             Parts(
-                archive=partial(_archive, context),
+                archive=partial(apt_archive, context.settings, context.blobs, context.fetcher, context.ca_bundle),
                 blobs=context.blobs,
                 programs=context.programs,
                 run=context.run,
@@ -115,8 +124,14 @@ class DebianConventions(Conventions):
         return [RegistryCheck(name=self.name, message=f"Debian packages are taken from {', '.join(found)}.{lacking}")]
 
 
-def _archive(context: Context) -> DebianArchive:
-    """Settings and network for Debian's archive."""
+def apt_archive(
+    given: Settings, blobs: Blobs, open_fetcher: OpenFetcher, ca_bundle: Path | None = None
+) -> DebianArchive:
+    """Debian's archive, as the settings of apt and of this program name it.
+
+    Raises:
+        UsageError: apt's settings cannot be understood.
+    """
     from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
     from rebuilder.ecosystems.debian.kept_lists import KeptLists
     from rebuilder.ecosystems.debian.snapshot import Snapshot
@@ -124,17 +139,17 @@ def _archive(context: Context) -> DebianArchive:
 
     settings = AptSettings.here()
     environment = {**os.environ, **settings.proxies}
-    fetcher = context.fetcher(settings.ca_bundle or context.ca_bundle, Credentials(), environment)
+    fetcher = open_fetcher(settings.ca_bundle or ca_bundle, Credentials(), environment)
     for each in settings.archives:
         fetcher.admit(each.uri)
-    place = context.settings.debian.snapshot_url
+    place = given.debian.snapshot_url
     if place is not None and not place.startswith("/"):
         fetcher.admit(place)
     return DebianArchive(
         settings,
         fetcher,
-        context.blobs,
-        KeptLists(context.settings.store / "debian"),
-        snapshot=Snapshot(place, fetcher, context.blobs) if place is not None else None,
-        accept_expired=context.settings.environments.accept_expired,
+        blobs,
+        KeptLists(given.store / "debian"),
+        snapshot=Snapshot(place, fetcher, blobs) if place is not None else None,
+        accept_expired=given.environments.accept_expired,
     )
