@@ -15,6 +15,7 @@ from rebuilder.errors import UsageError
 
 if TYPE_CHECKING:
     from rebuilder.consumer.check import Speaker
+    from rebuilder.consumer.gate import Gate
     from rebuilder.consumer.policy import Policy
     from rebuilder.consumer.rebuilder import Trusted
 
@@ -120,6 +121,22 @@ def run(
     if kind != "table":
         print(outcome.sentence, file=sys.stderr)  # noqa: T201
     return int(outcome.code)
+
+
+def gate_of(policy_file: Path, seen: Path | None) -> Gate:
+    """A gate for a door that stays open, and what is wrong with its rebuilders now on standard error.
+
+    Raises:
+        UsageError: the policy has a mistake, or asks for more rebuilders than it names.
+    """
+    from rebuilder.consumer.gate import Gate
+    from rebuilder.log.seen import usual_memory
+
+    policy, trusted, others = whom_to_ask(policy_file)
+    gate = Gate(trusted, policy, seen or usual_memory(), others=others)
+    for each in [*gate.refused, *gate.unread]:
+        print(f"! {each}", file=sys.stderr)  # noqa: T201
+    return gate
 
 
 def whom_to_ask(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rebuilder.cli.admit import admit
 from rebuilder.cli.alarms import alarms
 from rebuilder.cli.backup import backup, restore
 from rebuilder.cli.check import check
@@ -48,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.command()(admit)
 app.command()(check)
 app.command()(proxy)
 for name, group in {

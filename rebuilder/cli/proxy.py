@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.check import Seen, whom_to_ask
+from rebuilder.cli.check import Seen, gate_of
 from rebuilder.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -40,31 +39,15 @@ def proxy(
     fetched, with a sentence that pip, uv and npm show. What was asked for is at /.
     """
     from rebuilder.consumer.proxy.application import Application
-    from rebuilder.consumer.proxy.gate import Gate
-    from rebuilder.consumer.proxy.server import bind
+    from rebuilder.consumer.server import bind, serve
     from rebuilder.ecosystems.pypi.settings import index_settings
-    from rebuilder.log.seen import usual_memory
     from rebuilder.network.index_reader import IndexReader
 
-    rules, trusted, others = whom_to_ask(policy)
-    if rules.need > len(trusted) + len(others):
-        raise UsageError(
-            f"{rules.need} rebuilders must confirm each file, and the policy names {len(trusted) + len(others)}.",
-            hint="Name them in [[rebuilders]]; docs/check.md shows how.",
-        )
     settings = index_settings(index_url)
     index = IndexReader(settings.index_url, settings.ca_bundle)
     npm = _registries(npm_registry)
-    with Gate(trusted, rules, seen or usual_memory(), others=others) as gate:
-        server = bind(Application(index, gate, npm=npm, audit=audit), listen)
-        for each in [*gate.refused, *gate.unread]:
-            print(f"! {each}", file=sys.stderr)  # noqa: T201
-        host, port = server.server_address[:2]
-        shown = f"[{host!s}]" if ":" in str(host) else str(host)
-        address = f"http://{shown}:{port}"
-        print(f"The index is at {address}/simple/, npm's at {address}/npm/", file=sys.stderr, flush=True)  # noqa: T201
-        with server:
-            server.serve_forever()
+    with gate_of(policy, seen) as gate:
+        serve(bind(Application(index, gate, npm=npm, audit=audit), listen), "/simple/", "/npm/")
 
 
 def _registries(url: str | None) -> Registries:

@@ -24,6 +24,8 @@ class Standing(StrEnum):
     PASSED = "passed"
     EXCEPTED = "excepted"
     """It does not pass, and an exception of the policy lets it through."""
+    TOLERATED = "tolerated"
+    """Nothing speaks against it, too little for it, and the policy lets that through."""
     UNDECIDED = "undecided"
     """Nothing speaks against it, and too little for it."""
     UNANSWERED = "unanswered"
@@ -36,7 +38,7 @@ class Standing(StrEnum):
     @property
     def passes(self) -> bool:
         """Whether it may be installed."""
-        return self in {Standing.PASSED, Standing.EXCEPTED}
+        return self in {Standing.PASSED, Standing.EXCEPTED, Standing.TOLERATED}
 
     @property
     def icon(self) -> str:
@@ -47,6 +49,7 @@ class Standing(StrEnum):
 _ICONS = {
     Standing.PASSED: "✓",
     Standing.EXCEPTED: "~",
+    Standing.TOLERATED: "○",
     Standing.UNDECIDED: "?",
     Standing.UNANSWERED: "!",
     Standing.DIFFERS: "≠",
@@ -75,6 +78,11 @@ class Answer:
     """Votes that count, one for each operator; the strongest first."""
     votes: tuple[Vote, ...] = ()
     """All that were read."""
+
+    @property
+    def name(self) -> str:
+        """The file as whoever asked knows it; the package where nobody named a file."""
+        return (self.file.filename if self.file is not None else None) or self.dependency.label
 
     @property
     def filename(self) -> str | None:
@@ -193,10 +201,12 @@ _LEVEL_WORDS = {
     Level.BUILD_ALONE: "by the build alone",
     Level.METADATA_WRITTEN: "with recorded values written into the archive",
     Level.EQUIVALENT: "with the same content",
+    Level.NORMALISED: "with the same content by what another program sets aside",
     Level.UNAUTHENTICATED: "with the same bytes out of builds with something that nobody signed",
 }
 _STANDING_WORDS = {
     Standing.EXCEPTED: "let through by an exception",
+    Standing.TOLERATED: "undecided and let through",
     Standing.UNDECIDED: "undecided",
     Standing.UNANSWERED: "without an answer",
     Standing.DIFFERS: "differ",

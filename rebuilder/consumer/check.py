@@ -182,7 +182,8 @@ class _Judge:
 
     def answers(self, dependency: Dependency, target: Target) -> Iterator[Answer]:
         if dependency.problem is not None or not dependency.files:
-            yield self._undecided(dependency, None, dependency.problem or "No file of it is known.")
+            only = dependency.files[0] if len(dependency.files) == 1 else None
+            yield self._undecided(dependency, only, dependency.problem or "No file of it is known.")
             return
         installed = target.installed(dependency.files, any_file=dependency.any_file)
         if installed.unnamed:
@@ -225,14 +226,8 @@ class _Judge:
         counted, reasons = self.policy.counted(known, dependency.name, self.panel.now)
         reasons += [f"{each.voter.name} knows these bytes as {each.filename}" for each in strange]
         standing, sentence = self._standing(votes, faults, counted, reasons, dependency.objection)
-        if not standing.passes and standing is not Standing.REFUSED:
-            waiver, over = self.policy.waiver(dependency, file, self.panel.now)
-            if waiver is not None:
-                standing = Standing.EXCEPTED
-                sentence = f"An exception until {waiver.until}: {waiver.reason} ({sentence})"
-            elif over is not None:
-                sentence = f"{sentence} {over}"
-        return Answer(dependency, file, standing, sentence, tuple(counted), tuple(votes))
+        found = Answer(dependency, file, standing, sentence, tuple(counted), tuple(votes))
+        return self._lenient(found, tolerable=not strange and dependency.objection is None)
 
     def _standing(
         self, votes: list[Vote], faults: list[Fault], counted: list[Vote], reasons: list[str], objection: str | None
@@ -250,11 +245,19 @@ class _Judge:
         return standing, " ".join([lack, *(f"{each}." for each in reasons), *others, *unread[:1]])
 
     def _undecided(self, dependency: Dependency, file: LockedFile | None, sentence: str) -> Answer:
-        waiver, over = self.policy.waiver(dependency, file, self.panel.now)
+        return self._lenient(Answer(dependency, file, Standing.UNDECIDED, sentence))
+
+    def _lenient(self, answer: Answer, *, tolerable: bool = True) -> Answer:
+        """The answer with what the policy lets through all the same; never what was changed."""
+        if answer.standing in {Standing.PASSED, Standing.REFUSED}:
+            return answer
+        waiver, over = self.policy.waiver(answer.dependency, answer.file, self.panel.now)
         if waiver is not None:
-            said = f"An exception until {waiver.until}: {waiver.reason} ({sentence})"
-            return Answer(dependency, file, Standing.EXCEPTED, said)
-        return Answer(dependency, file, Standing.UNDECIDED, f"{sentence} {over}" if over else sentence)
+            said = f"An exception until {waiver.until}: {waiver.reason} ({answer.sentence})"
+            return replace(answer, standing=Standing.EXCEPTED, sentence=said)
+        if tolerable and answer.standing is Standing.UNDECIDED and self.policy.undecided == "warn":
+            answer = replace(answer, standing=Standing.TOLERATED)
+        return replace(answer, sentence=f"{answer.sentence} {over}") if over is not None else answer
 
 
 _BY_NAME = {"deb", "npm"}

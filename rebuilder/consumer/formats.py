@@ -15,6 +15,7 @@ from rebuilder.model.text import visible
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULES = {
     Standing.EXCEPTED: ("note", "An exception of the policy lets a file through that does not pass."),
+    Standing.TOLERATED: ("warning", "Too few rebuilders confirm a file, and the policy lets that through."),
     Standing.UNDECIDED: ("warning", "Too few rebuilders confirm a file."),
     Standing.UNANSWERED: ("warning", "A rebuilder could not be read, and too few others confirm a file."),
     Standing.DIFFERS: ("error", "A rebuild differs from a file."),
@@ -99,7 +100,7 @@ _KINDS = {Standing.EXCEPTED: "skipped", Standing.UNANSWERED: "error"}
 def _case(answer: Answer) -> ET.Element:
     kind = answer.dependency.ecosystem or "file"
     case = ET.Element("testcase", classname=f"rebuilder.check.{kind}", name=_safe(answer.dependency.label))
-    if answer.standing is Standing.EXCEPTED:
+    if answer.standing in {Standing.EXCEPTED, Standing.TOLERATED}:
         ET.SubElement(case, "skipped", message=_safe(answer.sentence))
     elif answer.standing is not Standing.PASSED:
         word = _KINDS.get(answer.standing, "failure")

@@ -68,6 +68,7 @@ class Waiver(Value):
     """A file that may be installed although it does not pass, for a reason and until a day."""
 
     package: _Words
+    """Its name, or a pattern for names; or for package URLs, such as ``pkg:npm/*@1.0.*``."""
     version: str | None = None
     """None: any."""
     sha256: Sha256Field | None = None
@@ -77,9 +78,26 @@ class Waiver(Value):
     """The last day, in UTC."""
     reason: _Words
 
-    def is_for(self, file: LockedFile | None) -> bool:
-        """Whether it is for a file, by its digests; where none is named, for any, and for what is not known."""
-        return all(getattr(self, each) in {None, getattr(file, each, None)} for each in ("sha256", "sha512"))
+    def is_for(self, asked: Dependency, file: LockedFile | None) -> bool:
+        """Whether it is for a file of a package; where no digest is named, for any file, and for what is not known."""
+        if self.package.startswith("pkg:"):
+            purl = f"pkg:{asked.ecosystem}/{asked.name}@{asked.version or ''}"
+            fits = bool(asked.ecosystem) and fnmatch.fnmatchcase(purl, self.package)
+        else:
+            fits = _fits(self.package, asked.name)
+        same = all(getattr(self, each) in {None, getattr(file, each, None)} for each in ("sha256", "sha512"))
+        return fits and same and self.version in {None, asked.version}
+
+
+class ImageSetting(Value):
+    """How it is known what is inside container images that a cluster is to run."""
+
+    sboms: Path | None = None
+    """Directory of what is known of images, in files that are called by their digests; None: nothing is."""
+    keys: tuple[Path, ...] = ()
+    """Public keys, one of which must have signed what counts; none: whoever fills the directory is trusted."""
+    ecosystems: tuple[_Words, ...] = ("deb", "npm", "pypi")
+    """Types of packages (as in package URLs) that rebuilders are asked about; others count for nothing."""
 
 
 class Policy(Value):
@@ -93,10 +111,13 @@ class Policy(Value):
     """The weakest level that counts."""
     max_age_days: int | None = Field(default=None, ge=1)
     """How old a statement may be, by the log; None: any age."""
+    undecided: Literal["refuse", "warn"] = "refuse"
+    """What becomes of a file that nothing speaks against, and too little for."""
     rebuilders: tuple[TrustedSetting, ...] = ()
     others: tuple[OtherSetting, ...] = ()
     publishers: tuple[PublisherRule, ...] = ()
     exceptions: tuple[Waiver, ...] = ()
+    images: ImageSetting = ImageSetting()
 
     def trusted(self, base: Path) -> list[Trusted]:
         """The rebuilders that are asked; relative paths are below a directory.
@@ -138,8 +159,7 @@ class Policy(Value):
         """The exception for a file, and a sentence about one that is over."""
         over = None
         for each in self.exceptions:
-            fits = _fits(each.package, dependency.name) and each.version in {None, dependency.version}
-            if not fits or not each.is_for(file):
+            if not each.is_for(dependency, file):
                 continue
             if now.astimezone(UTC).date() <= each.until:
                 return each, None
@@ -173,7 +193,7 @@ def read_policy(path: Path) -> Policy:
         known = sorted(
             {
                 name
-                for kind in (Policy, TrustedSetting, OtherSetting, PublisherRule, Waiver)
+                for kind in (Policy, TrustedSetting, OtherSetting, PublisherRule, Waiver, ImageSetting)
                 for name in kind.model_fields
             }
         )

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench import backlog, causes, debian_list, installs, list_command, preflight, site
+from tests.bench.admission import A_SECOND, admission_waits
 from tests.bench.attestations import attestation_seconds
 from tests.bench.consumer import FILES, consumer
 from tests.bench.large import account_for_large_wheel, verify_large_wheel
@@ -61,6 +62,10 @@ def main() -> int:
         row(f"rebuilder check of {FILES} locked files in a mirror", checked, "s", "goal < 0.5")
         proxied = known.proxy_milliseconds(options.runs * 5)
         row("rebuilder proxy: a page of 100 files, warm", proxied, "ms", "goal < 10")
+        waits = admission_waits(known, work / "admission")
+        row(f"rebuilder admit: {A_SECOND} reviews a second over TLS for a minute, median", waits.median, "ms", "")
+        row("rebuilder admit: the same, 99th percentile", waits.p99, "ms", "goal < 50")
+        row("rebuilder admit: the first review of an image with 100 packages", waits.first, "ms", "")
         row("rebuilder --help", measure([BIN / "rebuilder", "--help"], options.runs), "s", "goal < 0.3")
         for release in RELEASES:
             compare_with_uv(release, work, store, options.runs)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 
+from rebuilder.consumer.gate import Gate
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.proxy.application import Application
-from rebuilder.consumer.proxy.gate import Gate
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.network.index_reader import IndexReader
 from tests.fakes.loopback_index import JSON, LoopbackIndex, serving, wheel

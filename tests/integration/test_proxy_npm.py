@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from rebuilder.consumer.gate import Gate
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.proxy.application import Application
-from rebuilder.consumer.proxy.gate import Gate
 from rebuilder.consumer.proxy.npm_registry import leads_around
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.network.index_reader import IndexReader

@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 
 from rebuilder.config import load_config
+from rebuilder.consumer.admission.images import PODS
 from tests.unit.test_readme import known
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ MANIFESTS = sorted((OPERATE / "kubernetes").glob("*.yaml"))
 yaml: Any = importlib.import_module("yaml")
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 VERSION = "1.34"
-assert len(UNITS) == len(MANIFESTS) == 2
+assert (len(UNITS), len(MANIFESTS)) == (2, 3)
 
 
 def documents() -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def commands() -> Iterator[list[str]]:
 def test_commands_exist() -> None:
     """Each is one that the program has, with options that it has."""
     found = list(commands())
-    assert {each[0] for each in found} == {"doctor", "serve", "worker"}
+    assert {each[0] for each in found} == {"admit", "doctor", "serve", "worker"}
     for words in found:
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known()[words[0]]
 
@@ -75,6 +76,23 @@ def test_manifests(manifest: dict[str, Any]) -> None:
     kubernetes_validate.validate(manifest, VERSION, strict=True)
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(manifest | {"specification": {}}, VERSION, strict=True)
+
+
+def test_the_webhook_asks_about_all_that_is_understood() -> None:
+    """Its rules name the resource of every kind of workload, and it leads to the service and the port of the server."""
+    found = {(each["kind"], each["metadata"]["name"]): each for each in documents()}
+    (webhook,) = found["ValidatingWebhookConfiguration", "rebuilder-admission"]["webhooks"]
+    named = {(group, name) for rule in webhook["rules"] for group in rule["apiGroups"] for name in rule["resources"]}
+    assert {(group, f"{kind.lower()}s") for group, kind in PODS} | {("", "pods/ephemeralcontainers")} == named
+    assert all(rule["operations"] == ["CREATE", "UPDATE"] for rule in webhook["rules"])
+    assert ("Fail", "None", ["v1"]) == tuple(
+        webhook[each] for each in ("failurePolicy", "sideEffects", "admissionReviewVersions")
+    )
+    service = webhook["clientConfig"]["service"]
+    assert ("/v1/admit", 443) == (service["path"], found["Service", service["name"]]["spec"]["ports"][0]["port"])
+    pod = found["Deployment", service["name"]]["spec"]["template"]["spec"]
+    assert {"--listen=0.0.0.0:8443", "--tls-cert=/run/tls/tls.crt"} <= set(pod["containers"][0]["args"])
+    assert 8443 == pod["containers"][0]["ports"][0]["containerPort"]
 
 
 def test_the_settings_of_the_compose_file() -> None:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rebuilder.consumer.proxy.gate import Gate
+from rebuilder.consumer.door import Door, Reply, text
+from rebuilder.consumer.gate import Gate
 from rebuilder.consumer.proxy.npm_registry import NpmRegistry, Registries
-from rebuilder.consumer.proxy.pages import Pages, Reply, phrase, text
+from rebuilder.consumer.proxy.pages import Pages, phrase
 from rebuilder.consumer.proxy.simple_index import SimpleIndex
 from rebuilder.errors import RebuilderError, UnavailableError
 from rebuilder.network.index_reader import IndexReader
@@ -41,18 +42,17 @@ class Application:
         audit: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pages = Pages(gate, audit=audit, clock=clock)
-        self._python = SimpleIndex(index, self._pages) if index is not None else None
-        self._npm = NpmRegistry(npm, self._pages) if npm is not None else None
+        self._door = Door(gate, audit=audit)
+        pages = Pages(self._door, clock=clock)
+        self._python = SimpleIndex(index, pages) if index is not None else None
+        self._npm = NpmRegistry(npm, pages) if npm is not None else None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """See PEP 3333."""
         host = environ.get("HTTP_HOST", "")
         root = f"{environ['wsgi.url_scheme']}://{host if _HOST.fullmatch(host) else 'localhost'}"
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        reply = self.answer(method, path, environ.get("HTTP_ACCEPT", ""), root)
-        start_response(reply.status, [*reply.headers, ("Content-Length", str(len(reply.body)))])
-        return [] if method == "HEAD" else [reply.body]
+        return self.answer(method, path, environ.get("HTTP_ACCEPT", ""), root).send(environ, start_response)
 
     def answer(self, method: str, path: str, accept: str, root: str) -> Reply:
         """What a request is answered; ``root`` is the address by which the client reached the proxy."""
@@ -64,11 +64,9 @@ class Application:
             return text(phrase(502 if isinstance(error, UnavailableError) else 500, str(error)), str(error))
 
     def _found(self, path: str, accept: str, root: str) -> Reply:
-        if path == "/":
-            return self._pages.report()
-        found = None
-        if self._npm is not None and path.startswith("/npm/"):
+        found = self._door.page(path)
+        if found is None and self._npm is not None and path.startswith("/npm/"):
             found = self._npm.answer(path, accept, root)
-        elif self._python is not None:
+        elif found is None and self._python is not None:
             found = self._python.answer(path, accept)
         return found or text("404 Not Found", "There is nothing at this address; indexes are at /simple/ and /npm/.")

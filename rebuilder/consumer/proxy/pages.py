@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from rebuilder.consumer.answer import Answer
+from rebuilder.consumer.door import Door, Reply
 from rebuilder.consumer.lock_files import Dependency
-from rebuilder.consumer.proxy.gate import Gate
 from rebuilder.errors import UnavailableError
 from rebuilder.model.text import visible
 from rebuilder.network.index_reader import IndexReader
@@ -24,21 +22,9 @@ _FRESH_SECONDS = 60.0
 """How long a page is handed out again before the index is asked whether it changed."""
 _MOST_BYTES = 64 << 20
 """Of documents as they came; each takes several times as much once it is taken apart."""
-_MOST_ASKED = 10_000
 _MOST_REPLIES = 8
 """Forms of one page that are kept; clients may reach the proxy by several names."""
-_LONGEST = 600
 _IN_ADDRESSES = "%:/?#[]@!$&'()*+,;="
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What is answered."""
-
-    status: str
-    """Code and reason phrase."""
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +79,14 @@ class Pages:
     """Pages by index and project; any thread may ask.
 
     Args:
-        gate: Says what passes.
-        audit: Let everything through, and only report what would not pass.
+        door: Says what passes.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, gate: Gate, *, audit: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self.gate, self.audit, self._clock = gate, audit, clock
+    def __init__(self, door: Door, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.door, self._clock = door, clock
         self._pages: OrderedDict[tuple[str, str, str], Page] = OrderedDict()
         self._size = 0
-        self._asked: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        """Files that were asked for, by name, with what was answered."""
         self._lock = Lock()
 
     def get(self, index: IndexReader, path: str, accept: str, read: Callable[[bytes, str], Read]) -> Page | None:
@@ -133,7 +116,7 @@ class Pages:
             found = Page(answer.etag, self._clock(), page, answer.url, answer.media_type, size, ())
         else:
             raise UnavailableError(f"The index answers {answer.status} for {path}, and not with JSON as it must.")
-        found.answers = self.gate.answers([each.file for each in found.read.files])
+        found.answers = self.door.gate.answers([each.file for each in found.read.files])
         with self._lock:
             before = self._pages.pop(key, None)
             self._size += found.size - (before.size if before is not None else 0)
@@ -142,59 +125,10 @@ class Pages:
                 self._size -= self._pages.popitem(last=False)[1].size
         return found
 
-    def against(self, answer: Answer) -> str | None:
-        """Why a file is not handed out, as a sentence; None: it is."""
-        if self.audit:
-            return None
-        return self.broken if answer.standing.passes else sentence(answer)
-
-    @property
-    def broken(self) -> str | None:
-        """What is wrong with a rebuilder as a whole, so that nothing is handed out, as a sentence; None: nothing."""
-        return visible(f"rebuilder: {self.gate.refused[0]}", _LONGEST) if self.gate.refused and not self.audit else None
-
-    def note(self, answer: Answer) -> None:
-        """Remember what was asked for, and say once what does not pass."""
-        key = f"{answer.filename} {answer.file.digest if answer.file is not None else ''}"
-        with self._lock:
-            new = key not in self._asked
-            self._asked[key] = answer.document() | {"passes": answer.standing.passes}
-            while len(self._asked) > _MOST_ASKED:
-                self._asked.popitem(last=False)
-        if new and not answer.standing.passes:
-            print(f"{'audit' if self.audit else 'refused'}: {visible(sentence(answer))}", file=sys.stderr, flush=True)  # noqa: T201
-
-    def report(self) -> Reply:
-        """What was asked for, and what of it does not pass: JSON."""
-        with self._lock:
-            asked = list(self._asked.values())
-        document = {
-            "mode": "audit" if self.audit else "enforce",
-            "total": len(asked),
-            "passed": sum(each["passes"] for each in asked),
-            "refused": self.gate.refused,
-            "unread": self.gate.unread,
-            "files": asked,
-        }
-        return Reply("200 OK", (("Content-Type", "application/json"),), json.dumps(document, indent=1).encode())
-
-
-def sentence(answer: Answer) -> str:
-    """Why a file does not pass, in one line, with the address of a report where there is one."""
-    report = next((each.report for each in answer.votes if each.report is not None), None)
-    words = f"rebuilder: {answer.filename} does not pass ({answer.standing}): {answer.sentence}"
-    shown = visible(words, _LONGEST).encode("ascii", "replace").decode()
-    return f"{shown} Report: {report}" if report is not None and report.isascii() else shown
-
 
 def phrase(code: int, text: str) -> str:
     """Code and reason phrase: one line of ASCII."""
     return f"{code} {visible(text, 900).encode('ascii', 'replace').decode()}"
-
-
-def text(status: str, body: str) -> Reply:
-    """An answer in words."""
-    return Reply(status, (("Content-Type", "text/plain; charset=utf-8"),), f"{visible(body)}\n".encode())
 
 
 def sent_on(url: str) -> Reply:

@@ -1,0 +1,180 @@
+"""``POST /v1/admit`` as a WSGI application: a Kubernetes ``AdmissionReview``, or plain JSON for any other deployer.
+
+What fails here blocks: whoever asks gets an answer that says no, whatever a webhook's ``failurePolicy`` is. Only with
+``audit`` everything is let through, with a warning.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from rebuilder.consumer.admission.contents import package_of, read_contents
+from rebuilder.consumer.admission.decision import Decision, decide
+from rebuilder.consumer.admission.images import Image
+from rebuilder.consumer.admission.review import NoReview, read_review, response
+from rebuilder.consumer.admission.sboms import Sboms
+from rebuilder.consumer.door import Door, Reply, document
+from rebuilder.consumer.lock_files import Dependency
+from rebuilder.errors import RebuilderError
+from rebuilder.foreign_json import UnreadableJson, read_json
+
+LARGEST = 8 << 20
+"""Bytes of a body: an object has at most 3 MB, and an update has two."""
+_MOST_LEFT = 64 << 20
+_PIECE = 1 << 16
+_MOST_ASKED = 5000
+_MOST_REASONS = 100
+_PLAIN = {"images", "packages", "sbom"}
+
+
+class _Refused(Exception):  # noqa: N818 - it is the client's mistake, not ours
+    """A request that is answered with one sentence."""
+
+    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Application:
+    """Answers clusters and deployers.
+
+    Args:
+        door: Says what passes.
+        sboms: What is known to be inside images.
+    """
+
+    def __init__(self, door: Door, sboms: Sboms) -> None:
+        self._door, self._sboms = door, sboms
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        """See PEP 3333."""
+        try:
+            reply = self._answer(environ)
+        except _Refused as error:
+            self._door.decided("malformed")
+            reply = document(error.status, {"error": str(error)})
+        return reply.send(environ, start_response)
+
+    def _answer(self, environ: dict[str, Any]) -> Reply:
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        if path == "/v1/admit":
+            if method != "POST":
+                raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "What is to be deployed is sent with POST.")
+            asked = _body(environ)
+            return self._plain(asked) if _PLAIN & set(asked) and "kind" not in asked else self._review(asked)
+        if method in {"GET", "HEAD"} and (found := self._door.page(path)) is not None:
+            return found
+        raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address; questions go to /v1/admit.")
+
+    def _review(self, asked: dict[str, Any]) -> Reply:
+        try:
+            review = read_review(asked)
+        except NoReview as error:
+            hint = "It may also be an object with “packages”, “images” or “sbom”."
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"{error} {hint}") from None
+        code = HTTPStatus.FORBIDDEN
+        if review.problem is not None:
+            code, decision = HTTPStatus.UNPROCESSABLE_ENTITY, self._failed(review.problem)
+        else:
+            try:
+                decision = decide(self._door, self._sboms, review.images)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the cluster gets an answer that says no
+                code, decision = HTTPStatus.INTERNAL_SERVER_ERROR, self._failed(_our_fault(error))
+        self._count(decision)
+        return document(HTTPStatus.OK, response(review.uid, decision, code))
+
+    def _failed(self, sentence: str) -> Decision:
+        said = (f"rebuilder: {sentence}",)
+        return Decision(0, 0, warnings=said) if self._door.audit else Decision(0, 0, reasons=said)
+
+    def _count(self, decision: Decision) -> None:
+        self._door.decided("blocked" if not decision.allowed else "warned" if decision.warnings else "allowed")
+
+    def _plain(self, asked: dict[str, Any]) -> Reply:
+        """An object with ``packages``, ``images`` and ``sbom``, each of which may be left out."""
+        if unknown := sorted(set(asked) - _PLAIN):
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"“{unknown[0][:80]}” is none of images, packages and sbom.")
+        try:
+            images = [Image(f"images[{number}]", each) for number, each in enumerate(_texts(asked.get("images", [])))]
+            packages = [_package(each) for each in _rows(asked.get("packages", []))]
+            if "sbom" in asked:
+                packages += read_contents(asked["sbom"], self._door.gate.policy.images.ecosystems).packages
+        except ValueError as error:
+            raise _Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
+        if len(packages) > _MOST_ASKED:
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"More than {_MOST_ASKED:,} packages are not answered at once.")
+        try:
+            decision = decide(self._door, self._sboms, images, packages)
+        except RebuilderError as error:
+            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, _our_fault(error)) from None
+        self._count(decision)
+        found = {
+            "allowed": decision.allowed,
+            "message": decision.message,
+            "images": decision.images,
+            "packages": decision.packages,
+            "reasons": decision.reasons[:_MOST_REASONS],
+            "warnings": decision.warnings[:_MOST_REASONS],
+        }
+        return document(HTTPStatus.OK if decision.allowed else HTTPStatus.FORBIDDEN, found)
+
+
+def _our_fault(error: Exception) -> str:
+    if isinstance(error, RebuilderError):
+        return f"Nothing could be decided: {error}"
+    traceback.print_exception(error, file=sys.stderr)
+    return "Something failed on our side; standard error of the program has more."
+
+
+def _body(environ: dict[str, Any]) -> dict[str, Any]:
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length.isdecimal() or len(length) > 15:
+        raise _Refused(HTTPStatus.LENGTH_REQUIRED, "The request must say how long its body is (Content-Length).")
+    if (size := int(length)) > LARGEST:
+        for _ in range(min(size, _MOST_LEFT) // _PIECE):  # who is not read to the end does not read the answer
+            if not environ["wsgi.input"].read(_PIECE):
+                break
+        raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {LARGEST >> 20} MiB.")
+    content = environ["wsgi.input"].read(size)
+    if kind != "application/json":
+        raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON (Content-Type: application/json).")
+    try:
+        found = read_json(content)
+    except UnreadableJson as error:
+        raise _Refused(HTTPStatus.BAD_REQUEST, f"The body {error}.") from None
+    if not isinstance(found, dict):
+        raise _Refused(HTTPStatus.BAD_REQUEST, "The body is no object.")
+    return found
+
+
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, list) or len(value) > _MOST_ASKED:
+        raise ValueError(f"“images” and “packages” are lists of at most {_MOST_ASKED:,}.")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not all(isinstance(each, str) for each in _rows(value)):
+        raise ValueError("“images” is a list of references.")
+    return list(value)
+
+
+def _package(row: Any) -> Dependency:
+    """A package of a plain question, by its URL and one digest.
+
+    Raises:
+        ValueError: it is none; a sentence.
+    """
+    if not isinstance(row, dict) or set(row) - {"purl", "sha256", "sha512"}:
+        raise ValueError("Each of “packages” has “purl”, and “sha256” or “sha512” in hexadecimal.")
+    if not all(isinstance(each, str) for each in row.values()) or "purl" not in row:
+        raise ValueError("Each of “packages” has “purl”, and “sha256” or “sha512”, each a text.")
+    found = list(package_of(row["purl"], [{key: each for key, each in row.items() if key != "purl"}]))
+    if len(found) != 1:
+        raise ValueError(f"{row['purl'][:100]!r} is given with digests of several files.")
+    return found[0]
