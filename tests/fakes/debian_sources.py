@@ -20,7 +20,7 @@ CONTROL = """Source: tiny
 Maintainer: a test <a@example.org>
 Build-Depends: dpkg-dev
 Standards-Version: 4.7.0
-Rules-Requires-Root: no
+Rules-Requires-Root: binary-targets
 
 Package: tiny
 Architecture: any
@@ -43,6 +43,7 @@ clean:
 build build-arch build-indep:
 binary: binary-arch binary-indep
 binary-arch:
+\ttest "$$(id -u)" = 0
 \tmkdir -p debian/tiny/DEBIAN debian/tiny/usr/bin debian/tiny/usr/share/doc/tiny
 \tgcc $(shell dpkg-buildflags --get CFLAGS) -g -o debian/tiny/usr/bin/tiny tiny.c
 \tif grep -q binary-only debian/changelog; then awk '/^[a-z]/ && NR > 1 { exit } { print }' debian/changelog \\
@@ -108,7 +109,7 @@ class Builder:
         script = "dpkg-source -x /inputs/tiny_1.0.dsc && cd tiny-1.0"
         if entry is not None:
             script += ' && printf "%s\\n" "$ENTRY" | cat - debian/changelog >../new && mv ../new debian/changelog'
-        script += f" && dpkg-buildpackage -us -uc {option} && cp ../*.deb /out/"
+        script += f" && dpkg-buildpackage -us -uc -rfakeroot-tcp {option} && cp ../*.deb /out/"
         variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
         definition = BuildDefinition(
             build_type="tag:example.org,2026:builder",

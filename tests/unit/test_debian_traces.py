@@ -13,6 +13,7 @@ from rebuilder.programs.debian.read_changelog import changelog
 from tests.fakes.debs import CONTROL, control_tar, data_tar, deb
 from tests.unit.test_programs_deb import CODE, DATA, elf
 
+CUT = b" have been removed from this changelog.\n# To read the complete changelog use `apt changelog tiny`.\n"
 MAN = "usr/share/man/man1/tiny.1.gz"
 INSTALLED = {
     "perl": "5.40.1-6",
@@ -95,6 +96,29 @@ def test_compiled_code_alone(tmp_path: Path) -> None:
     assert traces(tmp_path, {"x": one, "y": one}, {"x": two}).unpaired
     assert not traces(tmp_path, {"x": one}, {"x": b"text"}).compiled
     assert not traces(tmp_path, {"x": one}, {"x": one}).compiled
+
+
+def test_what_other_libraries_and_tools_leave_beside_code(tmp_path: Path) -> None:
+    """Lower bounds of the libraries of then, and a changelog that was not cut; nothing else of either."""
+    one, two = (elf(CODE, (".data", 3, bytes([number]) * 16)) for number in (1, 2))
+    log = "usr/share/doc/tiny/changelog.Debian.gz"
+    theirs, ours = {"x": one, log: man(b"new\n\nold\n\n")}, {"x": two, log: man(b"new\n\n# Older entries" + CUT)}
+
+    def found(left: bytes, right: bytes, **more: bytes) -> Traces:
+        return traces(tmp_path, {**theirs, **more}, ours, (CONTROL + left, CONTROL + right))
+
+    lower = b"Depends: libc6 (>= 2.9), liba (>= 1)\n", b"Depends: libc6 (>= 2.34), liba (>= 1)\n"
+    usual = found(*lower)
+    assert (True, True, True) == (usual.compiled, usual.wants_less, usual.besides)
+    assert ((("libc6", "2.9", "2.34"),), ()) == (usual.bounds, usual.stray)
+    assert not found(*lower[::-1]).wants_less
+    assert not found(b"Depends: libc6 (>= 2.9), evil (>= 1)\n", lower[1]).compiled
+    assert not found(b"Depends: libc6 (<< 2.9), liba (>= 1)\n", lower[1]).compiled
+    assert not found(b"Breaks: libc6 (>= 2.9)\n", b"Breaks: libc6 (>= 2.34)\n").compiled
+    assert not traces(tmp_path, {**theirs, log: man(b"newer\n\n")}, ours).compiled
+    assert not traces(tmp_path, theirs, {**ours, log: man(b"")}).compiled
+    same = traces(tmp_path, {"x": one}, {"x": two})
+    assert (True, True, False) == (same.compiled, same.wants_less, same.besides)
 
 
 POSTINST = b"# Automatically added by dh_installinit/%s\n%s"

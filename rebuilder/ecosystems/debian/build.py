@@ -84,7 +84,7 @@ def definition(build: DebianBuild) -> BuildDefinition:
             *prepend,
             (
                 *("/usr/bin/env", f"--chdir={name}", "/usr/bin/dpkg-buildpackage", "--sanitize-env"),
-                *("-us", "-uc", "-rfakeroot", "-A" if build.kind == "all" else "-B"),
+                *("-us", "-uc", "-rfakeroot-tcp", "-A" if build.kind == "all" else "-B"),
             ),
             ("/bin/sh", "-c", _COLLECT, "collect", *wanted),
         ),

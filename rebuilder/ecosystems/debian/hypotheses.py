@@ -5,7 +5,8 @@
 2. Where something else comes out, the two packages are held against each other
    (:mod:`rebuilder.ecosystems.debian.traces`): a build path, versions of tools. What they name is looked for in the
    lists of that release and of others, in lists from before, and in the pool, and the build is made again with it.
-3. Then in another release that has the very same file, without updates, with changelogs left whole.
+3. Then with what the release had when the package was built, in another release that has the very same file, without
+   updates, with changelogs left whole.
 4. Where a version is named that nobody has any more, or the compiler here is newer than the package, it is not the
    package that is to blame: its inputs are missing.
 """
@@ -26,10 +27,11 @@ from rebuilder.ecosystems.debian.build import PLACE, DebianBuild, definition, un
 from rebuilder.ecosystems.debian.build_dependencies import Resolution, resolve
 from rebuilder.ecosystems.debian.build_inputs import SourceFiles, environment, source_files
 from rebuilder.ecosystems.debian.candidates import Candidate
+from rebuilder.ecosystems.debian.changelogs import before_updates, last_point_release, newest_tool
 from rebuilder.ecosystems.debian.documents import given_build_info
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
 from rebuilder.ecosystems.debian.pinned_packages import Pin
-from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, newest_tool, traces_of
+from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, traces_of
 from rebuilder.ecosystems.debian.subject import file_name, release_purl
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, other_versions
 from rebuilder.ecosystems.obstacles import NotRebuildable
@@ -63,6 +65,8 @@ class Way:
     pins: tuple[Pin, ...] = ()
     updates: bool = True
     """Whether updates of the release, and its security updates, are taken."""
+    then: tuple[Pin, ...] = ()
+    """What the release has updated since the package was built, as it was then."""
     options: tuple[str, ...] = ()
     directory: str | None = None
     lacks: Obstacle | None = None
@@ -103,7 +107,7 @@ class Case:
         Raises:
             NotRebuildable: there is none, or a build dependency is not to be had.
         """
-        return self.once(("room", way.suite, way.pins, way.updates), partial(self._room, way))
+        return self.once(("room", way.suite, way.pins, way.updates, way.then), partial(self._room, way))
 
     def _room(self, way: Way) -> tuple[BuildEnvironment, Resolution]:
         context = self.planner.context
@@ -115,7 +119,7 @@ class Case:
             self.releases(way),
             architecture=self.planner.architecture,
             part=self.part,
-            pins=way.pins,
+            pins=way.pins + tuple(each for each in way.then if each.name not in {pin.name for pin in way.pins}),
         )
         return environment(context, base, resolution), resolution
 
@@ -241,6 +245,7 @@ def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
         yield from _other_places(case, way, traces)
         for other in _others(case, way, traces):
             yield from _with_other_version(case, way, other)
+        yield from _as_of_then(case, way, traces)
     yield from _elsewhere(case, way)
     if way.updates and _differs_without_updates(case, way):
         yield Repair(replace(way, updates=False), f"It is built without the updates that {way.suite} got later.")
@@ -257,7 +262,8 @@ def _traces(case: Case, attempt: Attempt) -> Traces | None:
 
 
 def _others(case: Case, way: Way, traces: Traces) -> list[OtherVersion]:
-    installed = case.once(("installed", way.suite, way.pins, way.updates), lambda: made_with(case.room(way)[0]))
+    key = ("installed", way.suite, way.pins, way.updates, way.then)
+    installed = case.once(key, lambda: made_with(case.room(way)[0]))
     return other_versions(traces, installed)
 
 
@@ -286,6 +292,24 @@ def _with_other_version(case: Case, way: Way, other: OtherVersion) -> Iterator[R
             yield Repair(Way(suite, options=way.options), f"{other.sentence} That is the one of {suite}.")
 
 
+def _as_of_then(case: Case, way: Way, traces: Traces) -> Iterator[Repair]:
+    """With what the release had when the package was built, by the changelogs of what it has now.
+
+    The source, or the entry of who built it again, says when that was: the newest uploads of then, which builders of
+    updates have, and what the last point release before had.
+    """
+    if way.then or not way.updates or traces.moment is None:
+        return
+    room, built = case.room(way)[0], datetime.fromtimestamp(traces.moment, UTC)
+    for moment in (built, last_point_release(room, built)):
+        versions = before_updates(room, way.suite, moment) if moment is not None else {}
+        wanted = tuple(Pin(name=name, version=version, installed=True) for name, version in versions.items())
+        if had := case.once(("had", wanted), partial(case.planner.had, case.releases(way), wanted)):
+            named = ", ".join(f"{each.name} {each.version}" for each in had)
+            sentence = f"It was built at {built:%Y-%m-%d}, when {way.suite} had earlier updates: {named}."
+            yield Repair(replace(way, then=had), sentence)
+
+
 def _elsewhere(case: Case, way: Way) -> Iterator[Repair]:
     """Other releases that have the very same file: it was built before the newer of them."""
     package, planner = case.candidate.package, case.planner
@@ -312,7 +336,7 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
         return None
     missing = [each for each in _others(case, way, traces) if each.sure]
     room = case.room(way)[0]
-    tool, moment = case.once(("tools", way.suite), lambda: newest_tool(room))
+    tool, moment = case.once(("tools", way.suite, way.pins, way.then), lambda: newest_tool(room))
     # The time of the rebuilt one: that in the published one is whatever its builder wrote.
     built = datetime.fromtimestamp(traces.moment, UTC) if traces.moment is not None else None
     newer = tool is not None and moment is not None and built is not None and moment > built + _LATER
@@ -320,7 +344,7 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
         words = " ".join(dict.fromkeys(each.sentence for each in missing[:3]))
         named = " and ".join(dict.fromkeys(f"{each.package} {each.wanted}" for each in missing[:3]))
         return _missing(f"{words} With what there is of {named} it does not come out, and no other is to be had.")
-    if not traces.compiled or not newer or tool is None or moment is None or built is None:
+    if not traces.compiled or not traces.wants_less or not newer or tool is None or moment is None or built is None:
         return None
     name, version = tool
     laid = (
@@ -328,10 +352,11 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
         if traces.notes is not None and traces.notes[0]
         else ""
     )
+    besides = ", and what tools and libraries of then leave in changelogs and relations" if traces.besides else ""
     return _missing(
-        f"Only compiled code differs. The package is of {built:%Y-%m-%d}; {name} {version}, the one of {way.suite}, is "
-        f"of {moment:%Y-%m-%d}: it was built with {name} before {version}, which nobody has any more.{laid} "
-        "Whether its code is that of its source is not shown."
+        f"Only compiled code differs{besides}. The package is of {built:%Y-%m-%d}; {name} {version}, the one of "
+        f"{way.suite}, is of {moment:%Y-%m-%d}: it was built with {name} before {version}, which nobody has any more."
+        f"{laid} Whether its code is that of its source is not shown."
     )
 
 
@@ -386,6 +411,8 @@ def _name(way: Way) -> str:
         return "whole-changelogs"
     if way.pins:
         return "pinned"
+    if way.then:
+        return "earlier-updates"
     return "release" if way.updates else "without-updates"
 
 
@@ -408,6 +435,8 @@ def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
         yield told("tool-version", named, _VERSION_BITS * len(versions) + chosen)
     if not way.updates:
         yield told("updates", "without", 1)
+    if way.then:
+        yield told("updates", "earlier", 2)
     if way.options:
         yield told("build-options", " ".join(way.options), _OPTION_BITS * len(way.options))
     if way.directory is not None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -19,6 +16,7 @@ from rebuilder.ecosystems.debian.build import ENTRY
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import BinaryPackage, SourceName
+from rebuilder.ecosystems.debian.pinned_packages import Pin, pinned_packages
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, plain
 from rebuilder.ecosystems.debian.version import parsed
 from rebuilder.ecosystems.notebook import Notebook
@@ -30,9 +28,6 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS
 
-_TOOLS = re.compile(r"binutils-common|gcc-\d+-base")
-_DATE = re.compile(rb"^ -- [^\n]*>  ([^\n]+)$", re.MULTILINE)
-_HEAD = 1 << 16
 _LIMITS = PROGRAM_LIMITS.replace(memory_bytes=3 << 30)
 
 
@@ -72,6 +67,17 @@ class Planner:
             found += self.candidates.kept_versions(each, other.package, self.architecture)
         fitting = [each for each in found if other.fits(each) and each != other.have]
         return list(dict.fromkeys([*fitting, *_guesses(other, base_files)]))
+
+    def had(self, releases: Sequence[SignedRelease], pins: Iterable[Pin]) -> tuple[Pin, ...]:
+        """Those of some pins that a list of now or before has, or the pool."""
+        kind = f"binary-{self.architecture}/Packages"
+        lists = [index for each in releases for index in self.context.archive.indices(each, kind)]
+        found = []
+        for pin in pins:
+            with suppress(NotRebuildable):
+                pinned_packages(self.context, releases, lists, (pin,), self.architecture)
+                found.append(pin)
+        return tuple(found)
 
     def entry_input(self, entry: BinaryOnlyEntry) -> Input:
         """The changelog entry of a binary-only upload, written anew."""
@@ -119,17 +125,6 @@ def made_with(environment: BuildEnvironment) -> dict[str, str]:
     return {each.name: each.version for each in (*base, *specification.packages)}
 
 
-def newest_tool(environment: BuildEnvironment) -> tuple[tuple[str, str] | None, datetime | None]:
-    """Which of compiler and linker of an environment is the newer one, with its version, and when that was made."""
-    installed = made_with(environment)
-    newest: tuple[tuple[str, str] | None, datetime | None] = (None, None)
-    for name in sorted(filter(_TOOLS.fullmatch, installed)):
-        moment = _changed(environment.root / "usr/share/doc" / name / "changelog.Debian.gz")
-        if moment is not None and (newest[1] is None or moment > newest[1]):
-            newest = (name.removesuffix("-base").removesuffix("-common"), installed[name]), moment
-    return newest
-
-
 def traces_of(context: PlanningContext, evidence: Evidence, rebuilt: Output) -> Traces | None:
     """Hold two packages against each other inside the sandbox; None where that came to nothing."""
     published = evidence.artifact.file
@@ -144,18 +139,6 @@ def traces_of(context: PlanningContext, evidence: Evidence, rebuilt: Output) -> 
         return Traces.model_validate(result.document) if result.document is not None else None
     except ValidationError:
         return None
-
-
-def _changed(changelog: Path) -> datetime | None:
-    """The date of the first entry of a changelog of a build environment."""
-    try:
-        with changelog.open("rb") as file:
-            text = zlib.decompressobj(31).decompress(file.read(_HEAD), _HEAD)
-        found = _DATE.search(text)
-        moment = parsedate_to_datetime(found[1].decode("ascii", "replace")) if found else None
-    except (OSError, zlib.error, ValueError, OverflowError):
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def _guesses(other: OtherVersion, base_files: str) -> list[str]:

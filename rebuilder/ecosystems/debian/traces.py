@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from rebuilder.ecosystems.debian.version import parsed
+from rebuilder.ecosystems.debian.version import order, parsed
 from rebuilder.model.value import Value
 
 _PERL = {
@@ -38,6 +38,7 @@ class Traces(Value):
     paths: tuple[str, ...] = ()
     notes: tuple[tuple[str, ...], ...] | None = Field(default=None, max_length=2)
     compiled: bool = False
+    bounds: tuple[tuple[str, str, str], ...] = ()
     others: tuple[str, ...] = ()
     unpaired: bool = False
     compiling: bool = False
@@ -45,6 +46,16 @@ class Traces(Value):
     documents: tuple[str, ...] = ()
     stray: tuple[str, ...] = ()
     moment: int | None = Field(default=None, ge=0)
+
+    @property
+    def wants_less(self) -> bool:
+        """Whether the published package wants no package in a newer version than the rebuilt one does."""
+        return all(order(theirs) < order(mine) for _, theirs, mine in self.bounds)
+
+    @property
+    def besides(self) -> bool:
+        """Whether more than compiled code differs where ``compiled`` says that nothing else counts."""
+        return bool(self.bounds or self.others)
 
     def follows(self, others: Sequence[OtherVersion], installed: Mapping[str, str]) -> bool:
         """Whether what is no compiled code may all be the doing of tools or libraries of other versions.

@@ -4,7 +4,9 @@ Looked at are members that both have and that differ. The result is JSON: ``name
 versions that only the published one names in the words of that tool; ``theirs`` and ``ours``, words in the form of
 versions that only one of the two has; ``paths``, build directories that only the published one has; ``notes``, the note
 sections of the first ELF file in which these differ; ``compiled``, whether nothing but code and data of ELF files
-differs; ``others``, the names of what else does; ``unpaired``, whether one has a member more than the other;
+differs, and what follows from libraries and tools alone: ``bounds``, packages that the control file wants in another
+version at least, with both, and changelogs of which ours, where it was cut, is the beginning; ``others``, the names of
+what differs besides, those changelogs among them; ``unpaired``, whether one has a member more than the other;
 ``moment``, the newest time in the rebuilt one, which tools of its source wrote.
 
 What else differs may be the doing of a tool of another version: ``swapped`` has the pairs of versions in members that
@@ -59,6 +61,11 @@ _DOCUMENT = re.compile(
 _PAIRS = 20
 """Versions that a member may have otherwise and still be the same but for those."""
 _SIZE = re.compile(rb"^Installed-Size: [0-9]+\n", re.MULTILINE)
+_DEPENDS = re.compile(rb"^(?:Pre-)?Depends: [^\n]*", re.MULTILINE)
+_BOUND = re.compile(rb"([a-z0-9][a-z0-9.+-]{1,100}) \(>= ([0-9][0-9A-Za-z.+:~-]{0,100})\)")
+_CHANGELOG = re.compile(r"data\.tar/usr/share/doc/[^/]+/changelog(?:\.[A-Za-z0-9.-]+)?")
+_CUT = b"# Older entries have been removed from this changelog."
+"""How dh_installchangelogs says that it left the rest out."""
 
 
 def main(argv: list[str]) -> int:
@@ -84,7 +91,11 @@ class _Words(NamedTuple):
     texts: set[bytes]
     """Of an ELF file: what stands in its read-only data as text."""
     control: bytes
-    """Of a control file: all but how large the package is."""
+    """Of a control file: all but how large the package is, and which versions it wants at least."""
+    bounds: list[tuple[str, str]]
+    """Of a control file: those, by the package that is wanted."""
+    entries: bytes
+    """What a changelog has, without blank lines at its end; one that was not cut has a mark there."""
     form: str
     """Digest of its content without versions."""
     order: list[str] | None
@@ -115,8 +126,20 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
     elf = {name for name in elf if _but_content(left[name]) == _but_content(right[name])}
     elf = {name for name in elf if theirs[name].texts <= ours[name].texts}  # no compiler adds texts to a program
     others = wanted - elf
+    bounds: list[tuple[str, str, str]] = []
     if _CONTROL in both and theirs[_CONTROL].control == ours[_CONTROL].control:
         others.discard(_CONTROL)
+        bounds = [
+            (name, wants, want)
+            for (name, wants), (_, want) in zip(theirs[_CONTROL].bounds, ours[_CONTROL].bounds)  # noqa: B905 - 3.9
+            if wants != want
+        ]
+    cut = {
+        name
+        for name in others & both
+        if _CHANGELOG.fullmatch(name) and _is_plain(left[name]) and _is_plain(right[name])
+        if theirs[name].entries.startswith(ours[name].entries)
+    }
     documents = {
         name
         for name in others & both
@@ -134,14 +157,15 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
         "ours": sorted(only[1] - only[0])[:_WORDS],
         "paths": sorted(paths)[:20],
         "notes": notes,
-        "compiled": bool(elf) and not others,
+        "compiled": bool(elf) and not others - cut and len(bounds) <= _WORDS,
+        "bounds": bounds[:_WORDS],
         "others": sorted(others)[:100],
         "unpaired": left.keys() != right.keys(),
         "compiling": any(theirs[name].notes is not None for name in wanted & both),
         "swapped": dict(sorted(swapped.items())[:_WORDS]),
         "documents": sorted(documents)[:_WORDS],
         "stray": sorted(
-            [*(others - swapped.keys() - documents), *sorted(swapped)[_WORDS:], *sorted(documents)[_WORDS:]]
+            [*(others - swapped.keys() - documents - cut), *sorted(swapped)[_WORDS:], *sorted(documents)[_WORDS:]]
         )[:_WORDS],
         "moment": _moment(sides[1]),
     }
@@ -159,13 +183,27 @@ def _words(path: str, wanted: set[str]) -> dict[str, _Words]:
         versions = {match[1].decode("ascii").rstrip(".+~-") for match in _WORD.finditer(content)}
         paths = {each.decode("ascii") for each in _PATH.findall(content)}
         control = _SIZE.sub(b"", content) if name == _CONTROL else b""
+        wanting = [match for field in _DEPENDS.findall(control) for match in _BOUND.findall(field)]
         found[name] = _Words(
-            named, versions, paths, _notes(content), _texts(content), control, *_without_versions(content)
+            named,
+            versions,
+            paths,
+            _notes(content),
+            _texts(content),
+            _DEPENDS.sub(lambda field: _BOUND.sub(rb"\1", field[0]), control),
+            [(package.decode("ascii"), version.decode("ascii")) for package, version in wanting],
+            _entries(content) if _CHANGELOG.fullmatch(name) else b"",
+            *_without_versions(content),
         )
 
     if wanted:
         _each(path, wanted, look)
     return found
+
+
+def _entries(content: bytes) -> bytes:
+    text, cut, _ = content.partition(_CUT)
+    return text.rstrip() + (b"\n" if cut else b"\n\0")
 
 
 def _sections(content: bytes) -> list[elf_sections.Section]:
