@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from rebuilder.ecosystems.debian.changelogs import before_updates, entries, last_point_release, newest_tool
+from rebuilder.ecosystems.debian.hypotheses import Case, Way, _as_of_then, _replayed
+from rebuilder.ecosystems.debian.pinned_packages import Pin
+from rebuilder.ecosystems.debian.traces import Traces
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.environment import Package, Specification
+from rebuilder.model.replayed import bits_before
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
 
@@ -69,6 +76,36 @@ def test_what_a_release_had_then(tmp_path: Path) -> None:
     assert {**late, "base-files": "13.8+deb13u1"} == then(9)
     assert {} == before_updates(room, "bookworm", datetime(2025, 6, 20, tzinfo=UTC))
     assert datetime(2025, 8, 2, tzinfo=UTC) == last_point_release(room, datetime(2025, 9, 20, tzinfo=UTC))
+
+
+def test_ways_that_follow_from_updates(tmp_path: Path) -> None:
+    """As of the moment of the source, then as of the point release before; with what there is, and for two bits."""
+    room, lost = of_glibc(tmp_path), {"base-files"}
+    planner = SimpleNamespace(had=lambda _, pins: tuple(each for each in pins if each.name not in lost))
+    case = SimpleNamespace(
+        candidate=SimpleNamespace(suite="trixie"),
+        once=lambda _, make: make(),
+        planner=planner,
+        releases=lambda _: [],
+        room=lambda _: (room, None),
+    )
+
+    def ways(way: Way, month: int | None) -> list[tuple[str, dict[str, str]]]:
+        moment = None if month is None else int(datetime(2025, month, 20, tzinfo=UTC).timestamp())
+        found = list(_as_of_then(cast("Case", case), way, Traces(moment=moment)))
+        assert {2} == {bits_before(_replayed(cast("Case", case), each.way)) for each in found} or not found
+        return [(each.sentence, {pin.name: pin.version for pin in each.way.then if pin.installed}) for each in found]
+
+    way = Way("trixie")
+    assert [] == ways(way, 4) == ways(way, 12) == ways(way, None) == ways(replace(way, updates=False), 9)
+    [(then, at_once), (_, before)] = ways(way, 9)
+    assert dict.fromkeys(("libc6", "libc6-dev"), "2.41-12+deb13u1") == at_once
+    assert {**at_once, "linux-libc-dev": "6.12.8-1"} == before
+    assert "libc6 2.41-12+deb13u1" in then
+    assert "2025-09-20" in then
+    assert [] == ways(replace(way, then=(Pin(name="libc6", version="1"),)), 9)
+    lost |= {"libc6", "libc6-dev", "linux-libc-dev"}
+    assert [] == ways(way, 9)
 
 
 def test_how_old_the_compiler_is(tmp_path: Path) -> None:
