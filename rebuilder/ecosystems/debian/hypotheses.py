@@ -347,16 +347,12 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
     if not traces.compiled or not traces.wants_less or not newer or tool is None or moment is None or built is None:
         return None
     name, version = tool
-    laid = (
-        f" Its note sections are in another order ({', '.join(traces.notes[0])})."
-        if traces.notes is not None and traces.notes[0]
-        else ""
-    )
+    laid = f" Its note sections are others ({', '.join(traces.notes[0])})." if traces.notes and traces.notes[0] else ""
     besides = ", and what tools and libraries of then leave in changelogs and relations" if traces.besides else ""
     return _missing(
         f"Only compiled code differs{besides}. The package is of {built:%Y-%m-%d}; {name} {version}, the one of "
-        f"{way.suite}, is of {moment:%Y-%m-%d}: it was built with {name} before {version}, which nobody has any more."
-        f"{laid} Whether its code is that of its source is not shown."
+        f"{way.suite}, is of {moment:%Y-%m-%d}: it was built with an older one, which nobody has any more.{laid} "
+        "Whether its code is that of its source is not shown."
     )
 
 
