@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -114,6 +115,30 @@ def pinned_packages(
             elif pin in given:  # of the others apt says which are lacking, where it matters
                 raise _missing(pin)
     return tuple(found.values())
+
+
+def there(
+    context: PlanningContext,
+    releases: Sequence[SignedRelease],
+    lists: Sequence[SignedIndex],
+    pins: Sequence[Pin],
+    architecture: str,
+) -> tuple[Pin, ...]:
+    """Those of some pins that somebody has.
+
+    Raises:
+        UnavailableError: a mirror does not answer.
+    """
+    search = _Search(context, releases, lists, architecture)
+    search.look_up({each.name for each in pins})
+    kept = search.kept([each for each in pins if not search.listed(each)])
+
+    def found(pin: Pin) -> bool:
+        with suppress(NotRebuildable):  # another package than its name says is none
+            return search.listed(pin) or pin in kept or search.elsewhere(pin) is not None
+        return False
+
+    return tuple(filter(found, pins))
 
 
 def _missing(pin: Pin) -> NotRebuildable:

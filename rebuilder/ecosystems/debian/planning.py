@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -16,7 +15,7 @@ from rebuilder.ecosystems.debian.build import ENTRY
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import BinaryPackage, SourceName
-from rebuilder.ecosystems.debian.pinned_packages import Pin, pinned_packages
+from rebuilder.ecosystems.debian.pinned_packages import Pin, there
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, plain
 from rebuilder.ecosystems.debian.version import parsed
 from rebuilder.ecosystems.notebook import Notebook
@@ -68,16 +67,11 @@ class Planner:
         fitting = [each for each in found if other.fits(each) and each != other.have]
         return list(dict.fromkeys([*fitting, *_guesses(other, base_files)]))
 
-    def had(self, releases: Sequence[SignedRelease], pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    def had(self, releases: Sequence[SignedRelease], pins: Sequence[Pin]) -> tuple[Pin, ...]:
         """Those of some pins that a list of now or before has, or the pool."""
         kind = f"binary-{self.architecture}/Packages"
         lists = [index for each in releases for index in self.context.archive.indices(each, kind)]
-        found = []
-        for pin in pins:
-            with suppress(NotRebuildable):
-                pinned_packages(self.context, releases, lists, (pin,), self.architecture)
-                found.append(pin)
-        return tuple(found)
+        return there(self.context, releases, lists, pins, self.architecture)
 
     def entry_input(self, entry: BinaryOnlyEntry) -> Input:
         """The changelog entry of a binary-only upload, written anew."""
