@@ -67,7 +67,9 @@ def test_what_a_release_had_then(tmp_path: Path) -> None:
     room = of_glibc(tmp_path)
 
     def then(month: int) -> dict[str, str]:
-        return before_updates(room, "trixie", datetime(2025, month, 20, tzinfo=UTC))
+        found = before_updates(room, "trixie", datetime(2025, month, 20, tzinfo=UTC))
+        assert {"libc6", "libc6-dev"} == set(found.get("glibc", {"libc6": "", "libc6-dev": ""}))
+        return {name: version for each in found.values() for name, version in each.items()}
 
     assert {} == then(4) == then(12)
     early = dict.fromkeys(("libc6", "libc6-dev"), "2.41-12")
@@ -104,7 +106,9 @@ def test_ways_that_follow_from_updates(tmp_path: Path) -> None:
     assert "libc6 2.41-12+deb13u1" in then
     assert "2025-09-20" in then
     assert [] == ways(replace(way, then=(Pin(name="libc6", version="1"),)), 9)
-    lost |= {"libc6", "libc6-dev", "linux-libc-dev"}
+    lost |= {"libc6-dev"}
+    assert [{"linux-libc-dev": "6.12.8-1"}] == [named for _, named in ways(way, 9)]
+    lost |= {"linux-libc-dev"}
     assert [] == ways(way, 9)
 
 

@@ -19,7 +19,8 @@ _NAMES = ("changelog.Debian.gz", "changelog.gz")
 _READ, _TEXT = 4 << 20, 16 << 20
 """That of Linux has entries of 50,000 bytes."""
 _ENTRY = re.compile(
-    rb"^\S+ \((?P<version>[^()\s]+)\) (?P<suite>[a-z]+)[^\n]*;(?s:.*?)^ -- [^\n]*>  (?P<date>[^\n]+)$", re.MULTILINE
+    rb"^(?P<source>\S+) \((?P<version>[^()\s]+)\) (?P<suite>[a-z]+)[^\n]*;(?s:.*?)^ -- [^\n]*>  (?P<date>[^\n]+)$",
+    re.MULTILINE,
 )
 _BASE = "base-files"
 """Each point release has one of its own."""
@@ -28,6 +29,8 @@ _BASE = "base-files"
 class Entry(NamedTuple):
     """One version of a package."""
 
+    source: str
+    """The source package, as it calls itself."""
     version: str
     suite: str
     """What it was uploaded to, without a pocket such as ``-security``: ``unstable``, or a release that was out."""
@@ -43,7 +46,8 @@ def entries(environment: BuildEnvironment, package: str) -> Iterator[Entry]:
         except (ValueError, OverflowError):
             return
         if moment.tzinfo is not None:
-            yield Entry(match["version"].decode("ascii", "replace"), match["suite"].decode(), moment)
+            source, version, suite = (match[name].decode("ascii", "replace") for name in ("source", "version", "suite"))
+            yield Entry(source, version, suite, moment)
 
 
 def newest_tool(environment: BuildEnvironment) -> tuple[tuple[str, str] | None, datetime | None]:
@@ -57,22 +61,22 @@ def newest_tool(environment: BuildEnvironment) -> tuple[tuple[str, str] | None, 
     return newest
 
 
-def before_updates(environment: BuildEnvironment, suite: str, moment: datetime) -> dict[str, str]:
-    """Packages that a release has updated since a moment, each with the version that was the newest then.
+def before_updates(environment: BuildEnvironment, suite: str, moment: datetime) -> dict[str, dict[str, str]]:
+    """By source, packages that a release has updated since a moment, each with the version that was the newest then.
 
     None where the release was not out at that moment: what it had until then it had from elsewhere.
     """
     first = next((each for each in entries(environment, _BASE) if each.suite != suite), None)
     if first is None or moment < first.moment:
         return {}
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for name, version in sorted(made_with(environment).items()):
         history = entries(environment, name)
         newest = next(history, None)
         if newest is None or (newest.version, newest.suite) != (without_rebuild(version), suite):
             continue
         if newest.moment > moment and (then := next((each for each in history if each.moment <= moment), None)):
-            found[name] = then.version
+            found.setdefault(then.source, {})[name] = then.version
     return found
 
 

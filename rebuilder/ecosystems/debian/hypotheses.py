@@ -302,9 +302,15 @@ def _as_of_then(case: Case, way: Way, traces: Traces) -> Iterator[Repair]:
         return
     room, built = case.room(way)[0], datetime.fromtimestamp(traces.moment, UTC)
     for moment in (built, last_point_release(room, built)):
-        versions = before_updates(room, way.suite, moment) if moment is not None else {}
-        wanted = tuple(Pin(name=name, version=version, installed=True) for name, version in versions.items())
-        if had := case.once(("had", wanted), partial(case.planner.had, case.releases(way), wanted)):
+        updates = before_updates(room, way.suite, moment) if moment is not None else {}
+        sources = [
+            tuple(Pin(name=name, version=version, installed=True) for name, version in each.items())
+            for each in updates.values()
+        ]
+        wanted = tuple(pin for each in sources for pin in each)
+        there = case.once(("had", wanted), partial(case.planner.had, case.releases(way), wanted))
+        # Packages of one source go together: what is there of them alone does not go with the others of today.
+        if had := tuple(pin for each in sources if set(each) <= set(there) for pin in each):
             named = ", ".join(f"{each.name} {each.version}" for each in had)
             sentence = f"It was built at {built:%Y-%m-%d}, when {way.suite} had earlier updates: {named}."
             yield Repair(replace(way, then=had), sentence)
