@@ -168,8 +168,11 @@ def lines(found: Preflight) -> Iterator[str]:
 
 def _finding(number: int, each: ProjectFinding) -> Iterator[str]:
     yield f"{number}. {visible(each.sentence)}  [{each.cause.value}, {each.certainty.value}]"
+    if each.files:
+        yield f"   In {visible(', '.join(each.files))}:"
     for line in each.evidence:
-        yield f"     {visible(evidence_words(line, left='there', right='here'))}"
+        note = line.note.replace("published", "there").replace("rebuilt", "here") if line.note is not None else None
+        yield f"     {visible(evidence_words(line.replace(note=note), left='there', right='here'))}"
     for place in each.places:
         yield f"   {visible(place.file)}:{place.line}: {visible(place.text)}"
     yield f"   What to change: {visible(each.advice)}"

@@ -41,7 +41,7 @@ class FileBuilds:
     other: Output | None = None
     """Elsewhere; None where nothing came out."""
     difference: Comparison | None = None
-    """Between the two; None when they are the same."""
+    """How the one here differs from that; None when it does not."""
     variation: Variation | None = None
     restless: tuple[tuple[str, str, str], ...] = ()
     """What varied with nothing changed, and no factor settled: member, line, what stands there otherwise."""
@@ -196,7 +196,7 @@ def _elsewhere(
         each.other = product(made, each.hypothesis)
         if each.other is not None:
             found.elsewhere_failed = None
-            each.difference = parts.comparer.difference(each.here, each.other)
+            each.difference = parts.comparer.difference(each.other, each.here)
     return there
 
 

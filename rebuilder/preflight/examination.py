@@ -28,12 +28,16 @@ from rebuilder.model.project import (
     ProjectTree,
 )
 from rebuilder.model.text import written_lines
-from rebuilder.preflight.builds import FileBuilds, ProjectBuilds, build_project, worst
+from rebuilder.preflight.builds import EPOCH, FileBuilds, ProjectBuilds, build_project, worst
 from rebuilder.preflight.places import located
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.parts import Parts
 
-_SHOWN = 8
+_SHOWN, _FEW = 8, 3
+_UNHEEDED = (
+    f"Nothing, for the content: the build backend does not heed {EPOCH} for this file. Where the bytes are to be the "
+    "same, use one that does, or write the times in the archive anew after the build."
+)
 _LOG_CHARACTERS = 64 << 10
 _OUTCOMES = {
     Level.IDENTICAL: Outcome.SAME,
@@ -113,7 +117,7 @@ def examine(
         findings += _archived(case, each)
     compared = list(_compared_files(case, made, own_files))
     findings += [finding for _, found in compared for finding in found]
-    merged = [located(facts, tree, each, texts) for each in _merged(findings)]
+    merged = [each if each.advice == _UNHEEDED else located(facts, tree, each, texts) for each in _merged(findings)]
     failing = any(each.cause is Cause.INCOMPLETE_SOURCE and each.certainty is Certainty.SHOWN for each in merged)
     complete = len(made.files) == len(project.hypotheses) and made.elsewhere_failed is None
     level = worst([each.level for each in merged if each.certainty is not Certainty.HINT])
@@ -218,11 +222,25 @@ def _failure(case: _Case, made: ProjectBuilds) -> Iterator[ProjectFinding]:
 
 
 def _archived(case: _Case, made: FileBuilds) -> Iterator[ProjectFinding]:
-    """What differs around the same content, elsewhere or at another time."""
+    """What differs around the same content: elsewhere, where builds are told a time, and where they are not."""
+    seen: set[Cause] = set()
     for compared in (made.difference, made.untold):
-        if compared is not None and compared.level is Level.EQUIVALENT:
-            attempt = Attempt(hypothesis=made.hypothesis, run=made.run, rebuilt=made.here, comparison=compared)
-            yield from case.ruled(attempt, Level.EQUIVALENT, made.here.filename)
+        if compared is None or compared.level is not Level.EQUIVALENT:
+            continue
+        attempt = Attempt(hypothesis=made.hypothesis, run=made.run, rebuilt=made.here, comparison=compared)
+        told = compared is made.difference and EPOCH in made.hypothesis.definition.environment
+        for each in case.ruled(attempt, Level.EQUIVALENT, made.here.filename):
+            if each.cause in seen:
+                continue  # telling the time does not mend it
+            seen.add(each.cause)
+            unheeded = told and each.cause is Cause.ARCHIVE_TIMES
+            yield each.replace(
+                sentence=f"{each.cause.spoken.rstrip('.')}, although {EPOCH} is set."
+                if unheeded
+                else each.cause.spoken,
+                advice=_UNHEEDED if unheeded else each.advice,
+                evidence=tuple(line for line in each.evidence if line.member is not None)[:_FEW],
+            )
 
 
 def _missing(made: ProjectBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding]:
@@ -314,9 +332,9 @@ def _unexplained(made: ProjectBuilds, rules: EcosystemRules) -> Iterator[str]:
 
 def _merged(findings: list[ProjectFinding]) -> list[ProjectFinding]:
     """One finding for each cause: those of several files of the release are the same one."""
-    found: dict[tuple[Cause, Certainty], ProjectFinding] = {}
+    found: dict[tuple[Cause, Certainty, str], ProjectFinding] = {}
     for each in findings:
-        key = (each.cause, each.certainty)
+        key = (each.cause, each.certainty, each.advice)
         before = found.get(key)
         if before is None:
             found[key] = each

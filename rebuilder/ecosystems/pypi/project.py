@@ -67,7 +67,8 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
             Verdict.INPUTS_MISSING, f"{tree.name} has neither pyproject.toml nor setup.py nor setup.cfg."
         )
     system = read_build_system(texts.get("pyproject.toml"))
-    name = canonicalize_name(_name(texts) or tree.name)
+    named = _name(texts)
+    name = canonicalize_name(named or tree.name)
     now = datetime.now(UTC)
     requires_python = _project(texts).get("requires-python")
     [interpreter, *_] = choose(
@@ -90,7 +91,7 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
     build_inputs, notes = resolve_requirements(
         context, build_inputs, requirements, python=interpreter.python, not_after=now
     )
-    return _project_of(name, tree, build_inputs, interpreter, (*notes, *resolver.notes))
+    return _project_of(name if named else tree.name, tree, build_inputs, interpreter, (*notes, *resolver.notes))
 
 
 def _project_of(
