@@ -15,6 +15,7 @@ from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.store.protocol import Blobs
 from tests.fakes.debian_archive import Archive
+from tests.fakes.memo import MemoryMemo
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -41,6 +42,7 @@ def opened(
         fetcher,
         blobs,
         KeptLists(place / "kept"),
+        memo=MemoryMemo(),
         snapshot=Snapshot(snapshot, fetcher, blobs) if snapshot is not None else None,
         accept_expired=accept_expired,
         now=lambda: NOW,

@@ -31,7 +31,7 @@ from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.environment import Release
 from rebuilder.model.value import Sha256
 from rebuilder.network.protocol import Fetcher
-from rebuilder.store.protocol import Blobs
+from rebuilder.store.protocol import Blobs, Memo
 
 RELEASE_BYTES = 16 << 20
 INDEX_BYTES = 1 << 29
@@ -151,6 +151,7 @@ class DebianArchive:
         blobs: Blobs,
         lists: KeptLists,
         *,
+        memo: Memo | None = None,
         snapshot: Snapshot | None = None,
         accept_expired: tuple[str, ...] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -162,6 +163,7 @@ class DebianArchive:
             fetcher: Reaches those mirrors.
             blobs: Where what was fetched is.
             lists: Where what was verified is kept for ever.
+            memo: Tells which blob a list is, decompressed; None: it is decompressed again.
             snapshot: Where what the archive no longer has is looked for.
             accept_expired: See :class:`rebuilder.model.settings.EnvironmentSettings`.
             now: Tells what has expired.
@@ -171,6 +173,7 @@ class DebianArchive:
         self.snapshot = snapshot
         self._blobs = blobs
         self._lists = lists
+        self._memo = memo
         self._accept_expired = accept_expired
         self._now = now
         self._lock = threading.Lock()
@@ -219,14 +222,30 @@ class DebianArchive:
             if index.sha256 in self._held:
                 self._held.move_to_end(index.sha256)
                 return self._held[index.sha256]
-        data = self._lists.read(index.sha256)
-        self._blobs.put(data)  # evidence names it by its digest
-        text = _decompressed(data, index.path)
+        text = self._blobs.path(self.decompressed(index)).read_bytes()
         with self._lock:
             self._held[index.sha256] = text
             while len(self._held) > 1 and sum(map(len, self._held.values())) > _HELD_BYTES:
                 self._held.popitem(last=False)
         return text
+
+    def decompressed(self, index: SignedIndex) -> Sha256:
+        """The blob that a list is, decompressed: each list is decompressed once, and not by every process.
+
+        Raises:
+            StoreError: it is no longer kept.
+            UnavailableError: it cannot be decompressed, or is far too large.
+        """
+        key = f"list:{index.sha256}"
+        known = self._memo.get(key) if self._memo is not None else None
+        if isinstance(known, str) and self._blobs.has(known) and self._blobs.has(index.sha256):
+            return Sha256(known)
+        data = self._lists.read(index.sha256)
+        self._blobs.put(data)  # evidence names it by its digest
+        sha256 = self._blobs.put(_decompressed(data, index.path))
+        if self._memo is not None:
+            self._memo.put(key, sha256)
+        return sha256
 
     def file(self, release: SignedRelease, file: IndexedFile, max_bytes: int) -> Sha256:
         """Fetch a file that a list binds.

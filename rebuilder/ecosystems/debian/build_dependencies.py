@@ -275,7 +275,10 @@ class _Question(NamedTuple):
             for each, index in self.lists:
                 if each == number:
                     component = index.path.split("/")[0]
-                    add(f"{place}_{component}_binary-{self.architecture}_Packages", self._text(index))
+                    add(
+                        f"{place}_{component}_binary-{self.architecture}_Packages",
+                        self.context.archive.decompressed(index),
+                    )
                     sources.append(f"deb [trusted=yes] copy:/{number} {suite} {component}\n")
         add(f"{_PLACE}/sources.list", put("".join(sources).encode()))
         add(f"{_PLACE}/apt.conf", put(_SETTINGS.format(architecture=self.architecture).encode()))
@@ -295,16 +298,6 @@ class _Question(NamedTuple):
             environment={"APT_CONFIG": f"{_PLACE}/apt.conf", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
             limits=_LIMITS,
         )
-
-    def _text(self, index: SignedIndex) -> str:
-        """A list, decompressed, as a blob: apt would decompress it once for each package that it prints."""
-        key = f"list:{index.sha256}"
-        known = self.context.memo.get(key)
-        if isinstance(known, str) and self.context.blobs.has(known):
-            return known
-        sha256 = self.context.blobs.put(self.context.archive.text(index))
-        self.context.memo.put(key, sha256)
-        return sha256
 
     def _dsc(self, what: _Wanted) -> str:
         forced = [f"{each.name} (= {each.version})" for each in self.pins if each.installed]

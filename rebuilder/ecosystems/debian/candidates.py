@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from rebuilder.ecosystems.debian.archive import DebianArchive, SignedIndex, SignedRelease
 from rebuilder.ecosystems.debian.index import (
@@ -17,9 +18,11 @@ from rebuilder.ecosystems.debian.index import (
 from rebuilder.ecosystems.debian.subject import architecture_of
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.artifact import Artifact, Subject
+from rebuilder.model.value import Sha256
 
 _SOURCES = "source/Sources"
 _ALL = "all"
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Candidates:
     def __init__(self, archive: Callable[[], DebianArchive], releases: Iterable[str] = ()) -> None:
         self._archive = archive
         self._others = tuple(releases)
+        self._remembered: dict[tuple[Sha256, Sha256], Candidate] = {}
 
     def current(self, subject: Subject) -> Iterator[Candidate]:
         """What the suites have now."""
@@ -84,18 +88,26 @@ class Candidates:
                     continue
                 yield suite
 
+    def remember(self, candidate: Candidate) -> None:
+        """Let :meth:`again` find it without looking: one of the last that evidence was made of."""
+        while len(self._remembered) >= _REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)), None)
+        self._remembered[candidate.package.file.sha256, candidate.index.sha256] = candidate
+
     def again(self, artifact: Artifact, index_sha256: str) -> Candidate | None:
         """The candidate that evidence was made of, by the list that it rests on; None where no state has that list."""
-        architecture = architecture_of(artifact.filename)
-        archive, kind = self._archive(), self._kind(architecture)
-        for suite in (None, *self.other_releases()):
-            for current in archive.releases(suite):
-                for earlier, release in ((False, current), *((True, each) for each in archive.earlier(current))):
-                    for index in archive.kept(release, kind):
-                        if index.sha256 != index_sha256:
-                            continue
-                        found = _in(archive, index, artifact.name, earlier=earlier)
-                        return next((each for each in found if each.package.file.sha256 == artifact.sha256), None)
+        remembered = self._remembered.get((artifact.sha256, Sha256(index_sha256)))
+        if remembered is not None:
+            return remembered
+        archive, kind = self._archive(), self._kind(architecture_of(artifact.filename))
+        suites = [None, *self.other_releases()]
+        now = [release for suite in suites for release in archive.releases(suite)]
+        before = ((True, each) for release in now for each in archive.earlier(release))
+        for earlier, release in chain(((False, each) for each in now), before):
+            for index in archive.kept(release, kind):
+                if index.sha256 == index_sha256:
+                    found = _in(archive, index, artifact.name, earlier=earlier)
+                    return next((each for each in found if each.package.file.sha256 == artifact.sha256), None)
         return None
 
     def source(self, candidate: Candidate) -> SourcePackage | None:

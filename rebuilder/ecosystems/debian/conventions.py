@@ -27,7 +27,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 from rebuilder.provenance.outcome import absent
-from rebuilder.store.protocol import Blobs
+from rebuilder.store.protocol import Blobs, Memo
 from rebuilder.toml_files import FileError
 
 if TYPE_CHECKING:
@@ -52,14 +52,15 @@ class DebianConventions(Conventions):
         from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
         from rebuilder.environments.catalog import catalog
 
+        memo = context.memo(self.name)
         return Debian(
             Parts(
-                archive=partial(apt_archive, context.settings, context.blobs, context.fetcher, context.ca_bundle),
+                archive=partial(apt_archive, context.settings, context.blobs, context.fetcher, context.ca_bundle, memo),
                 blobs=context.blobs,
                 programs=context.programs,
                 run=context.run,
                 environments=context.environments,
-                memo=context.memo(self.name),
+                memo=memo,
                 max_file_bytes=context.settings.download_bytes,
                 sandbox=context.settings.sandbox,
                 releases=tuple(each.suite for each in catalog().values() if each.configured),
@@ -125,7 +126,11 @@ class DebianConventions(Conventions):
 
 
 def apt_archive(
-    given: Settings, blobs: Blobs, open_fetcher: OpenFetcher, ca_bundle: Path | None = None
+    given: Settings,
+    blobs: Blobs,
+    open_fetcher: OpenFetcher,
+    ca_bundle: Path | None = None,
+    memo: Memo | None = None,
 ) -> DebianArchive:
     """Debian's archive, as the settings of apt and of this program name it.
 
@@ -150,6 +155,7 @@ def apt_archive(
         fetcher,
         blobs,
         KeptLists(given.store / "debian"),
+        memo=memo,
         snapshot=Snapshot(place, fetcher, blobs) if place is not None else None,
         accept_expired=given.environments.accept_expired,
     )

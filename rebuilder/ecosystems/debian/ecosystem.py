@@ -174,6 +174,7 @@ class Debian(Ecosystem):
     def _evidence(self, candidate: Candidate) -> Evidence:
         package, index = candidate.package, candidate.index
         archive, file = self.archive, package.file
+        self._candidates.remember(candidate)
         evidence = Evidence(
             artifact=Artifact(
                 ecosystem=ECOSYSTEM,
