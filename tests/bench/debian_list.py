@@ -127,7 +127,7 @@ def _verify(draw: Sequence[Drawn], options: argparse.Namespace) -> None:
     done = _results(options.results)
     groups: dict[tuple[SourceName, str], list[Drawn]] = {}
     for each in draw:
-        if each.subject not in done:
+        if done.get(each.subject, {}).get("verdict") in {None, Verdict.INFRA_ERROR}:  # ours, and no answer
             groups.setdefault(each.run, []).append(each)
     with ThreadPoolExecutor(options.at_once) as pool:
         running = {pool.submit(_verified, each, options): each for each in groups.values()}
