@@ -15,7 +15,7 @@ from rebuilder.consumer.answer import Answer, Outcome, Standing
 from rebuilder.consumer.file_names import is_of, same_file, same_version
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.platform_files import Target
-from rebuilder.consumer.policy import Policy
+from rebuilder.consumer.policy import IMAGES, Policy
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.consumer.vote import Vote, dissent, newest
 from rebuilder.errors import UnavailableError, UsageError
@@ -270,7 +270,7 @@ def _is_about(vote: Vote, dependency: Dependency, file: LockedFile) -> bool:
     A lock file may give the digest of one release to another, and a file may be renamed: what was confirmed then is not
     what somebody thinks is installed.
     """
-    if not dependency.ecosystem:
+    if dependency.ecosystem in {"", IMAGES}:
         return file.filename is None or same_file(file.filename, vote.filename) is not False
     if dependency.ecosystem in _BY_NAME:
         return vote.package in {None, dependency.name} and (

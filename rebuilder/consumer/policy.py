@@ -19,6 +19,8 @@ from rebuilder.log.policy import LogPolicy
 from rebuilder.model.value import Sha256Field, Sha512Field, Value
 from rebuilder.toml_files import mistake, parse_toml, read_text
 
+IMAGES = "oci"
+"""What the ecosystem of container images is called."""
 _Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
@@ -68,7 +70,7 @@ class Waiver(Value):
     """A file that may be installed although it does not pass, for a reason and until a day."""
 
     package: _Words
-    """Its name, or a pattern for names; or for package URLs, such as ``pkg:npm/*@1.0.*``."""
+    """Its name, or a pattern for names; or for package URLs, such as ``pkg:npm/*@1.0.*``, ``pkg:oci/example.org/*``."""
     version: str | None = None
     """None: any."""
     sha256: Sha256Field | None = None
@@ -81,10 +83,10 @@ class Waiver(Value):
     def is_for(self, asked: Dependency, file: LockedFile | None) -> bool:
         """Whether it is for a file of a package; where no digest is named, for any file, and for what is not known."""
         if self.package.startswith("pkg:"):
-            purl = f"pkg:{asked.ecosystem}/{asked.name}@{asked.version or ''}"
-            fits = bool(asked.ecosystem) and fnmatch.fnmatchcase(purl, self.package)
-        else:
-            fits = _fits(self.package, asked.name)
+            purl = f"pkg:{asked.ecosystem}/{asked.name}"
+            fits = any(fnmatch.fnmatchcase(each, self.package) for each in (purl, f"{purl}@{asked.version or ''}"))
+        else:  # whoever names an image could give it the name of any package
+            fits = asked.ecosystem != IMAGES and _fits(self.package, asked.name)
         same = all(getattr(self, each) in {None, getattr(file, each, None)} for each in ("sha256", "sha512"))
         return fits and same and self.version in {None, asked.version}
 

@@ -184,9 +184,9 @@ def test_a_kind_that_is_not_known(asked: Webhook) -> None:
 def test_exceptions_and_leniency(site: Path, tmp_path: Path) -> None:
     """A waiver by image or package URL lets through until its day, with a warning; what differs needs one."""
     waivers = (
-        '[[exceptions]]\npackage = "registry.example.org/c*"\nuntil = 2999-01-01\nreason = "looked at"\n'
+        '[[exceptions]]\npackage = "pkg:oci/registry.example.org/c*"\nuntil = 2999-01-01\nreason = "looked at"\n'
         '[[exceptions]]\npackage = "pkg:pypi/alpha@1.1*"\nuntil = 2999-01-01\nreason = "known"\n'
-        '[[exceptions]]\npackage = "nginx"\nuntil = 2001-01-01\nreason = "over"\n'
+        '[[exceptions]]\npackage = "pkg:oci/nginx"\nuntil = 2001-01-01\nreason = "over"\n'
     )
     with webhook(site, tmp_path, waivers) as asked:
         found = asked.ask(BARE, BAD)
@@ -206,6 +206,14 @@ def test_exceptions_and_leniency(site: Path, tmp_path: Path) -> None:
         assert (True, 2) == (found["allowed"], len(found["warnings"]))
         assert "let through (tolerated)" in found["warnings"][0]
         assert not asked.ask(BAD)["allowed"]
+
+
+@pytest.mark.parametrize("package", ["web", "*", "pkg:pypi/*", "pkg:oci/web@1*", "pkg:oci/we"])
+def test_an_exception_for_packages_is_none_for_images(package: str, site: Path, tmp_path: Path) -> None:
+    """Whoever deploys chooses the name of an image."""
+    waiver = f'[[exceptions]]\npackage = "{package}"\nuntil = 2999-01-01\nreason = "packages of ours"\n'
+    with webhook(site, tmp_path, waiver) as asked:
+        assert [False] * 3 == [asked.ask(each)["allowed"] for each in ("web", "web:1.0", f"web@sha256:{'0' * 64}")]
 
 
 def test_audit_blocks_nothing(site: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.answer import Answer, Standing
 from rebuilder.consumer.door import Door, sentence
 from rebuilder.consumer.lock_files import Dependency
+from rebuilder.consumer.policy import IMAGES
 from rebuilder.model.text import clipped
 
 _OPEN = {Standing.UNDECIDED, Standing.TOLERATED, Standing.UNANSWERED}
@@ -55,7 +56,9 @@ def decide(door: Door, sboms: Sboms, images: Iterable[Image], packages: Sequence
     for reference, image in different.items():
         whole, inside = f"{image.place}: ", f"{image.place} {_shortened(reference)}: "
         # The name of an image that is decided as a whole is in what is said of it.
-        found += [(inside if each.dependency.ecosystem else whole, each) for each in _about(door, sboms, image)]
+        found += [
+            (whole if each.dependency.ecosystem == IMAGES else inside, each) for each in _about(door, sboms, image)
+        ]
     reasons, warnings = [], []
     for where, answer in found:
         door.note(answer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rebuilder.consumer.lock_files import Dependency, locked_file
+from rebuilder.consumer.policy import IMAGES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,254}", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -42,16 +43,18 @@ class Image:
         named, at, digest = self.reference.partition("@")
         name, _, tag = named.rpartition(":") if ":" in named.rpartition("/")[2] else (named, "", "")
         if not _NAME.fullmatch(name) or (tag and not _TAG.fullmatch(tag)):
-            return Dependency("", self.reference[:300], None, self.place, problem="This is no reference to an image.")
+            return Dependency(
+                IMAGES, self.reference[:300], None, self.place, problem="This is no reference to an image."
+            )
         if not at:
             problem = "It is named by a tag, which may lead to other bytes at any time: add a digest (NAME@sha256:…)."
-            return Dependency("", name, None, self.place, problem=problem)
+            return Dependency(IMAGES, name, None, self.place, problem=problem)
         algorithm, _, value = digest.partition(":")
         file = locked_file(None, {algorithm: value})
         if file.digest is None:
             problem = "Its digest is neither a SHA-256 nor a SHA-512."
-            return Dependency("", name, None, self.place, problem=problem)
-        return Dependency("", name, None, self.place, (file,))
+            return Dependency(IMAGES, name, None, self.place, problem=problem)
+        return Dependency(IMAGES, name, None, self.place, (file,))
 
 
 def images_in(group: str, kind: str, document: Any) -> list[Image]:
