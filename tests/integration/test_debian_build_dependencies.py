@@ -232,6 +232,25 @@ def test_version_that_a_list_had(builder: Builder) -> None:
     assert "archive signed before" in found.notes[0]
 
 
+def test_version_that_a_list_of_another_suite_had(builder: Builder) -> None:
+    """It is bound as well, and is not looked for in the pool; each list is looked through once for a package."""
+    archive, dists = builder.archive, builder.archive.root / "debian/dists"
+    archive.add("c1", {}, {}, version="0-9")
+    text = archive.release
+    archive.sign_text(text.replace("Codename: trixie", "Codename: bookworm").replace("Suite: stable", "Suite: old"))
+    shutil.copytree(dists / "trixie", dists / "bookworm")
+    archive.sign_text(text)
+    seen = builder.opened()
+    [index] = seen.indices(seen.releases("bookworm")[0], f"binary-{archive.architecture}/Packages")
+    archive.drop()
+    shutil.rmtree(dists / "bookworm")
+    builder.versions.clear()
+    archive.add("c1", {}, {}, version="2-1")
+    [found] = builder.resolved("c1", pins=[Pin(name="c1", version="0-9")]).packages
+    assert ("0-9", "kept-index") == (found.package.version, found.package.origin)
+    assert ["1-1", "0-9"] == builder.memo.get(f"versions:{index.sha256}:c1")
+
+
 def test_version_that_lies_in_the_pool(builder: Builder) -> None:
     """No list was ever seen; with it comes what depends on the same version of its source, and that is said."""
     builder.archive.add("lib-dev", {}, {}, "Depends: lib (= 1-1), d1\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -62,13 +62,13 @@ class KeptLists:
 
     def releases(self, suite: str) -> list[KeptRelease]:
         """The states of a suite, oldest first."""
-        directory = self._directory(suite)
-        found = sorted(directory.iterdir()) if directory.is_dir() else []
-        return [
-            KeptRelease(datetime.strptime(name["moment"], _MOMENT).replace(tzinfo=UTC), Sha256(name["sha256"]), each)
-            for each in found
-            if (name := _NAME.fullmatch(each.name)) is not None
-        ]
+        return _states(self._directory(suite))
+
+    def others(self, suites: Collection[str]) -> list[KeptRelease]:
+        """The states of all suites but some, oldest first."""
+        own = {self._directory(each) for each in suites}
+        found = [each for each in (self._root / "releases").glob("*") if each not in own]
+        return sorted(state for each in found for state in _states(each))
 
     def keep_list(self, sha256: Sha256, file: Path) -> None:
         """Keep a list that a kept state binds.
@@ -100,6 +100,15 @@ class KeptLists:
 
     def _directory(self, suite: str) -> Path:
         return self._root / "releases" / sha256_hex(suite.encode())[:32]
+
+
+def _states(directory: Path) -> list[KeptRelease]:
+    found = sorted(directory.iterdir()) if directory.is_dir() else []
+    return [
+        KeptRelease(datetime.strptime(name["moment"], _MOMENT).replace(tzinfo=UTC), Sha256(name["sha256"]), each)
+        for each in found
+        if (name := _NAME.fullmatch(each.name)) is not None
+    ]
 
 
 def read_kept(path: Path, sha256: str) -> bytes:

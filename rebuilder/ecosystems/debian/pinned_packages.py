@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from rebuilder import deb822
@@ -191,32 +192,42 @@ class _Search:
             raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
 
     def kept(self, pins: Sequence[Pin]) -> dict[Pin, PinnedPackage]:
-        """Those of the pins that a list has which a suite had before; one pass over each, the newest first."""
+        """Those of the pins that a list has which was verified before; one pass over each, the newest first.
+
+        The suites that are built in come first, then others.
+        """
         archive, looked_at = self._context.archive, {each.sha256 for each in self._lists}
         wanted: dict[str, list[Pin]] = {}
         for pin in pins:
             wanted.setdefault(pin.name, []).append(pin)
         found: dict[Pin, PinnedPackage] = {}
-        for release in (each for current in self._releases for each in archive.earlier(current)):
+        own = (each for current in self._releases for each in archive.earlier(current))
+        for release in chain(own, archive.of_other_suites(self._releases)):
             if len(found) == len(set(pins)):
                 break
             for index in archive.kept(release, f"binary-{self._architecture}/Packages"):
                 if index.sha256 in looked_at:
                     continue
                 looked_at.add(index.sha256)
-                for name, stanza in deb822.found_any(archive.text(index), b"Package", wanted):
-                    for pin in wanted[name]:
-                        if pin not in found and (package := self._from_list(pin, index, stanza)) is not None:
-                            found[pin] = package
+                names = {name for name, each in wanted.items() if self._may_have(index, name, each)}
+                seen: dict[str, list[str]] = {name: [] for name in names}
+                for name, stanza in deb822.found_any(archive.text(index), b"Package", names) if names else ():
+                    with suppress(IndexEntryError):
+                        package = binary_package(stanza)
+                        seen[name].append(package.version)
+                        for pin in wanted[name]:
+                            if pin not in found and _is(pin, package):
+                                found[pin] = self._from_list(index, package, stanza)
+                for name, versions in seen.items():
+                    self._context.memo.put(f"versions:{index.sha256}:{name}", versions)
         return found
 
-    def _from_list(self, pin: Pin, index: SignedIndex, stanza: bytes) -> PinnedPackage | None:
-        try:
-            package = binary_package(stanza)
-        except IndexEntryError:
-            return None
-        if package.version != pin.version or pin.sha256 not in {None, package.file.sha256}:
-            return None
+    def _may_have(self, index: SignedIndex, name: str, pins: Sequence[Pin]) -> bool:
+        """Whether a list has one of some versions of a package, or was never looked through for it."""
+        known = self._context.memo.get(f"versions:{index.sha256}:{name}")
+        return known is None or any(pin.version in known for pin in pins)
+
+    def _from_list(self, index: SignedIndex, package: BinaryPackage, stanza: bytes) -> PinnedPackage:
         uri = without_password(self._context.archive.address(index.release, package.file))
         return PinnedPackage(
             package.name, package.version, package.architecture, package.file, uri, "kept-index", stanza + b"\n"
@@ -283,6 +294,10 @@ class _Search:
             sentence = f"{file.name} of the {origin} is another package than its name says."
             raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
         return PinnedPackage(pin.name, pin.version, architecture, file, without_password(uri), origin, stanza)
+
+
+def _is(pin: Pin, package: BinaryPackage) -> bool:
+    return package.version == pin.version and pin.sha256 in {None, package.file.sha256}
 
 
 def _stanza(control: str, file: IndexedFile) -> bytes:
