@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ _CODES = {
     Outcome.UNDECIDED: ExitCode.UNDECIDED,
 }
 _ICONS = {Outcome.SAME: "✔", Outcome.SAME_CONTENT: "≈", Outcome.DIFFERS: "✘", Outcome.UNDECIDED: "?"}
+_SIDE = {"published file": "file there", "rebuilt file": "file here", "published": "there", "rebuilt": "here"}
+_SIDES = re.compile("|".join(_SIDE))
+"""What rules for published files call the two sides."""
 _RELEASES = "dist"
 _RECORDS = ".cdx.json"
 _LARGEST_TEXT = 256 << 10
@@ -171,7 +175,7 @@ def _finding(number: int, each: ProjectFinding) -> Iterator[str]:
     if each.files:
         yield f"   In {visible(', '.join(each.files))}:"
     for line in each.evidence:
-        note = line.note.replace("published", "there").replace("rebuilt", "here") if line.note is not None else None
+        note = _SIDES.sub(lambda found: _SIDE[found[0]], line.note) if line.note is not None else None
         yield f"     {visible(evidence_words(line.replace(note=note), left='there', right='here'))}"
     for place in each.places:
         yield f"   {visible(place.file)}:{place.line}: {visible(place.text)}"

@@ -12,7 +12,7 @@ from rebuilder.diagnose.unstable_rules import shown_alone
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.artifact import Artifact, PublishedFile
-from rebuilder.model.attempt import Attempt
+from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.comparison import Comparison, Effect, Factor, Level, MemberChange
 from rebuilder.model.decision import decide
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
@@ -63,10 +63,9 @@ class _Case:
     project: Project
 
     def ruled(self, attempt: Attempt, level: Level, *files: str) -> Iterator[ProjectFinding]:
-        """What they say of an attempt; both sides were made here, so the same program compressed them."""
+        """What they say of an attempt."""
         name = files[0] if files else attempt.hypothesis.target
-        definition = attempt.hypothesis.definition.replace(targets=(name,))
-        attempt = attempt.replace(hypothesis=attempt.hypothesis.replace(definition=definition, filename=None))
+        attempt = attempt.replace(hypothesis=_of_one(attempt.hypothesis, name))
         file = PublishedFile(filename=name, url="file:", sha256=self.tree.archive_sha256)
         artifact = Artifact(
             ecosystem=self.ecosystem.name, purl=self.project.purl, name=self.project.name, version="0", file=file
@@ -74,8 +73,12 @@ class _Case:
         evidence = Evidence(artifact=artifact, index_sha256=self.tree.archive_sha256)
         found = diagnosed(self.parts, DiagnosisInput(evidence, (attempt,), decide((attempt,), None)))
         for each in found.findings if found is not None else ():
-            if each.cause is not Cause.COMPRESSION:
-                yield ProjectFinding.of(each, *files, level=level)
+            yield ProjectFinding.of(each, *files, level=level)
+
+
+def _of_one(hypothesis: Hypothesis, name: str) -> Hypothesis:
+    """A hypothesis about one file, whose name is known."""
+    return hypothesis.replace(definition=hypothesis.definition.replace(targets=(name,)), filename=None)
 
 
 def examine(
@@ -160,7 +163,8 @@ def _compared_files(
             continue
         found = case.parts.comparer.compare(own.sha256, each.here.sha256, own.filename, each.here.filename)
         outcome = _OUTCOMES[found.level]
-        attempt = Attempt(hypothesis=each.hypothesis, run=each.run, rebuilt=each.here, comparison=found)
+        hypothesis = _of_one(each.hypothesis, own.filename)
+        attempt = Attempt(hypothesis=hypothesis, run=each.run, rebuilt=each.here, comparison=found)
         level = found.level
         findings = [] if level is Level.IDENTICAL else list(case.ruled(attempt, level, own.filename))
         if outcome is Outcome.SAME and each.difference is not None:
@@ -223,7 +227,7 @@ def _failure(case: _Case, made: ProjectBuilds) -> Iterator[ProjectFinding]:
 
 def _archived(case: _Case, made: FileBuilds) -> Iterator[ProjectFinding]:
     """What differs around the same content: elsewhere, where builds are told a time, and where they are not."""
-    seen: set[Cause] = set()
+    seen = {Cause.COMPRESSION}  # one program made both
     for compared in (made.difference, made.untold):
         if compared is None or compared.level is not Level.EQUIVALENT:
             continue

@@ -57,6 +57,7 @@ def test_a_project_that_everybody_builds_alike(place: Path, parts: Parts) -> Non
     changed = looked_at(parts, place, OwnFile(filename=wheel.filename, sha256=wheel.sha256))
     assert Outcome.DIFFERS is changed.outcome
     assert [Outcome.DIFFERS] == [each.outcome for each in changed.compared]
+    assert "another name" not in changed.compared[0].sentence
 
 
 @pytest.mark.usefixtures("registry")
