@@ -58,7 +58,7 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
         places = list(pool.map(lambda each: _fetched(context, _address(context, release, each), each, source), wanted))
     if missing := [each.name for each, place in zip(wanted, places, strict=True) if place is None]:
         sentence = (
-            f"The source package {source.name} {source.version} is not to be had: the archive no longer has "
+            f"The source package {source.name} {source.version} is not to be had: the mirror does not have "
             f"{_some(missing)}."
         )
         raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
@@ -98,7 +98,7 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         )
     pairs = zip(resolution.packages, places, strict=True)
     if missing := [f"{each.package.name} {each.package.version}" for each, place in pairs if place is None]:
-        sentence = f"The archive no longer has the files of build dependencies: {_some(missing)}."
+        sentence = f"The mirror does not have the files of build dependencies: {_some(missing)}."
         raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
     try:
