@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from rebuilder import deb822
 from rebuilder.ecosystems.debian.archive import DebianArchive, SignedIndex, SignedRelease
 from rebuilder.ecosystems.debian.index import (
     BinaryPackage,
     IndexEntryError,
     SourceName,
     SourcePackage,
+    binary_package,
     binary_packages,
     source_package,
 )
@@ -134,12 +136,14 @@ class Candidates:
         """
         package, index, archive = candidate.package, candidate.index, self._archive()
         names = {*source.fields.get("binary", "").replace("\n", " ").replace(",", " ").split(), package.name}
+        try:
+            every = [binary_package(each) for _, each in deb822.found_any(archive.text(index), b"Package", names)]
+        except IndexEntryError as error:
+            raise _unusable(package.name, index, error) from None
         found = {
-            each.package.name: each.package
-            for name in names
-            for each in _in(archive, index, name, earlier=candidate.earlier)
-            if (each.package.source, each.package.rebuild) == (package.source, package.rebuild)
-            and each.package.architecture == package.architecture
+            each.name: each
+            for each in every
+            if (each.source, each.rebuild, each.architecture) == (package.source, package.rebuild, package.architecture)
         }
         return [found[name] for name in sorted(found | {package.name: package})]
 
