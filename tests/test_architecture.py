@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"config", "site"},
     {"consumer"},
     {"interop"},
-    {"verification", "doctor", "alarms", "fleet", "replay"},
+    {"verification", "doctor", "alarms", "fleet", "replay", "incident"},
     {"preflight"},
     {"wiring"},
     {"service"},

@@ -22,6 +22,7 @@ from rebuilder.cli.check import check
 from rebuilder.cli.db import NOTHING_STORED, db, refuse_missing
 from rebuilder.cli.environments import environments
 from rebuilder.cli.export import export
+from rebuilder.cli.incident import incident
 from rebuilder.cli.keys import keys
 from rebuilder.cli.log import log_commands
 from rebuilder.cli.options import AsJson, Log, json_logs, with_settings
@@ -29,7 +30,7 @@ from rebuilder.cli.proxy import proxy
 from rebuilder.cli.quorum import quorum
 from rebuilder.cli.replay import replay
 from rebuilder.cli.requeue import requeue
-from rebuilder.cli.runners import incident, runners, worker
+from rebuilder.cli.runners import runners, worker
 from rebuilder.cli.trust import trust
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
 
@@ -56,7 +57,6 @@ for name, group in {
     "alarms": alarms,
     "db": db,
     "environments": environments,
-    "incident": incident,
     "keys": keys,
     "log": log_commands,
     "runners": runners,
@@ -197,6 +197,7 @@ def publish(config: Config) -> None:
 
 app.command()(export)
 with_settings(app.command(), "store", "keys", "site")(quorum)
+with_settings(app.command(), "store", "keys", "site")(incident)
 
 
 @with_settings(app.command(), "schedules", "store", "keys", "site", "index_url")

@@ -1,4 +1,4 @@
-"""``rebuilder runners``, ``incident`` and ``worker --broker``: whose builds count, and being one who builds."""
+"""``rebuilder runners`` and ``worker --broker``: whose builds count, and being one who builds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ _MOST = 64 << 10
 runners = typer.Typer(
     help="Enroll, list, revoke or release the runners of a fleet.", no_args_is_help=True, rich_markup_mode=None
 )
-incident = typer.Typer(help="What to do after something went wrong.", no_args_is_help=True, rich_markup_mode=None)
 
 
 class Form(StrEnum):
@@ -148,40 +147,6 @@ def revoke(
 def release(config: Config, name: _Name) -> None:
     """Let the answers of a quarantined runner count again."""
     _change(config, name, "active", None)
-
-
-@with_settings(incident.command("runner"), "store")
-def incident_runner(
-    config: Config,
-    name: _Name,
-    *,
-    since: Annotated[
-        datetime | None, typer.Option("--since", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC; else all of it.")
-    ] = None,
-    recheck: Annotated[bool, typer.Option("--recheck", help="Put those files into the queue once more.")] = False,
-) -> None:
-    """List the published files in whose verification a run of a runner counts, and have them verified again.
-
-    Revoke the runner first, or one that is quarantined stays so: what is verified again may not come to it.
-    """
-    from rebuilder.model.fleet import RunnerState
-    from rebuilder.model.text import visible
-
-    moment = (since or datetime(1970, 1, 1)).replace(tzinfo=UTC)  # noqa: DTZ001 - the zone comes next
-    with open_ledger(config) as ledger:
-        runner = ledger.runners.named(name)
-        if recheck and runner.state is RunnerState.ACTIVE:
-            raise UsageError(
-                f"The runner {runner.name} is active, and could be asked again.",
-                hint=f"First `rebuilder runners revoke {runner.name}`.",
-            )
-        runs, orders = ledger.run_orders.accepted(runner.id, moment), ledger.run_orders.touched(runner.id, moment)
-        for each in orders:
-            typer.echo(visible(f"{each.purl} {each.filename}"))
-        typer.echo(f"{runner.name} ({runner.state.value}): {len(runs)} runs, {len(orders)} files.")
-        if recheck:
-            ledger.queue.add(orders, datetime.now(UTC))
-            typer.echo("All of them are in the queue.")
 
 
 def worker(

@@ -117,7 +117,7 @@ class DoubleRuns:
             name = fleet.name(each.runner_id)
             sentence = (
                 f"The runner {name} gave another result for {what} than another runner and two later runs. "
-                f"It stays quarantined; `rebuilder incident runner {name}` lists what it did."
+                f"It stays quarantined; `rebuilder incident {name}` lists what it did."
             )
             fleet.alarm(AlarmKind.RUNNERS_DISAGREE, cause_of(each.runner_id), sentence)
         fleet.ledger.alarm_book.clear(AlarmKind.RUNNERS_DISAGREE, cause, now())

@@ -85,6 +85,23 @@ class Agreement:
             raise CorruptStoreError(f"A statement is not logged: {error}", hint=_HINT) from None
         return LogEntry.of(envelope, now)
 
+    def counts(self, envelope: str, key_id: str, entry: bytes) -> bool:
+        """Whether a statement of no verification is ours, and its key was good when it was logged.
+
+        Raises:
+            CorruptStoreError: it is not the one that was logged, or is not ours.
+        """
+        logged = LogEntry.read(entry)
+        if logged.envelope != sha256_hex(envelope.encode()):
+            raise CorruptStoreError("A statement in the ledger is not the one that was logged.", hint=_HINT)
+        self._statement("an incident", envelope, key_id)
+        try:
+            if self._directory is not None and (listed := self._directory.newest()) is not None:
+                listed.judge(key_id, logged.logged)
+        except KeyListError:
+            return False
+        return True
+
     def _statement(self, filename: str, envelope: str, key_id: str) -> dict[str, Any]:
         key = self.keys.get(key_id)
         if key is None:

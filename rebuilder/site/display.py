@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
+from rebuilder.model.incident import Touched
 from rebuilder.model.report import Summary, page_path
 from rebuilder.model.text import visible as text_visible
 
@@ -132,7 +133,7 @@ def count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def page_href(root: str, summary: Summary) -> str:
+def page_href(root: str, summary: Summary | Touched) -> str:
     """Relative address of an artifact's page; ``root`` leads from the present page to the site's root.
 
     Directory names are percent-encoded on disk already, so their percent signs are encoded once more here.

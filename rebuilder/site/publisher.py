@@ -14,16 +14,19 @@ from rebuilder.errors import StoreError
 from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.model.incident import Incident
 from rebuilder.model.operations import Operations, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.resources import resource
+from rebuilder.signing.envelope import statement_of
 from rebuilder.site import documents
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
 from rebuilder.site.listing import Front, Listing
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.alarms import alarms_page
 from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
+from rebuilder.site.pages.incident import incident_page
 from rebuilder.site.pages.index import project_path
 from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer
@@ -296,6 +299,19 @@ class Site:
             StoreError: it cannot be written.
         """
         self._writer.write(path, document)
+
+    def write_incident(self, envelope: str) -> str:
+        """Write the page of an incident beside what was signed about it; give its path.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        statement = statement_of(envelope)
+        path = f"incidents/{sha256_hex(envelope.encode())[:16]}"
+        self._writer.write(f"{path}/incident.dsse.json", envelope.encode())
+        page = incident_page(Incident.model_validate(statement["predicate"]["incident"]), self._key_id)
+        self._page(f"{path}/index.html", "incident.html", page)
+        return f"{path}/index.html"
 
     def _write_fixed(self) -> None:
         self._writer.write(f"keys/{self._key_id}.pem", self._public_key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
@@ -18,7 +19,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
 from rebuilder.model.environment import Specification
 from rebuilder.model.regression import regression, severity
 from rebuilder.model.report import Report, Sbom, SignedReport, Summary, page_path, report_document, summarise
-from rebuilder.model.sbom import artifact_sbom, environment_sbom
+from rebuilder.model.sbom import artifact_sbom, build_dependencies, environment_sbom, packages_of, release_key
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
@@ -27,9 +28,11 @@ from rebuilder.signing.key_directory import KeyDirectory, KeyNotGoodError
 from rebuilder.signing.key_list import KeyListError, Use
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
+from rebuilder.signing.vocabulary import INCIDENT_TYPE
 from rebuilder.site.publisher import Site
 from rebuilder.site.rows import artifact_key
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.connections import Component
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.second_digest import sha512_of
 from rebuilder.verification.log_writer import LogWriter
@@ -66,6 +69,8 @@ class Signer:
     """What a build environment was made from, by the digest of its tree; None: that is not known here."""
     _agreed: set[bytes] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
+    _noted: set[str] = field(default_factory=set, init=False)
+    """Environments and build dependencies that the ledger has by name, as far as this process knows."""
     _fresh: list[Summary] = field(default_factory=list, init=False)
     """What was published since the index was written; each is what was signed."""
 
@@ -156,6 +161,23 @@ class Signer:
             found.insert(0, Sbom(about=report.rebuild.rebuilt.sha256, sha256=self.blobs.put(own)))
         return tuple(found)
 
+    def _note_components(self, report: Report) -> None:
+        """Let the ledger find by name what the builds of a report were made with; once for each thing."""
+        found: set[Component] = set()
+        for definition in (each.hypothesis.definition for each in report.attempts):
+            for purl, each in build_dependencies(definition).items():
+                found.add(Component(purl, each.sha256, each.sha256))
+        for summary in report.toolchains:
+            tree = Sha256(summary.sha256)
+            if tree not in self._noted and (specification := self.specification(tree)) is not None:
+                packages = packages_of(specification)
+                found |= {Component(release_key(purl), each.sha256, tree) for purl, each in packages.items()}
+                self._noted.add(tree)
+        fresh = [each for each in found if f"{each.purl} {each.sha256} {each.reached}" not in self._noted]
+        if fresh:
+            self.ledger.connections.note(sorted(fresh))
+            self._noted.update(f"{each.purl} {each.sha256} {each.reached}" for each in fresh)
+
     def publish(self, number: int, signed: SignedReport) -> str:
         """Write the page of one signed report; give its path below the site's root. The index is written apart.
 
@@ -227,6 +249,17 @@ class Signer:
                     finished += 1
         return finished
 
+    def issue(self, statement: dict[str, Any]) -> str:
+        """Sign and log a statement that is of no verification; give its envelope.
+
+        Raises:
+            SigningError, StoreError: it cannot be signed or kept.
+        """
+        envelope = sign_statement(statement, self.signer)
+        self.log.book.issue(self.signer.key_id, envelope)
+        self.update_index()
+        return envelope
+
     def publish_all(self) -> int:
         """Write the whole site from what is stored; give the number of artifact pages.
 
@@ -236,12 +269,25 @@ class Signer:
         with contextlib.suppress(KeyNotGoodError):  # what waits for the next key keeps nothing else back
             self.finish_all()
         written, refused = self._write_pages(self.ledger.latest())
+        refused += self._write_incidents()
         refused += self.write_index(whole=True)
         if refused:
             said = list(dict.fromkeys(map(str, refused)))
             others = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
             raise CorruptStoreError(f"{said[0]}{others}", hint=refused[0].hint)
         return written
+
+    def _write_incidents(self) -> list[CorruptError]:
+        """Write the pages of incidents again; give what is wrong with statements that are not what was logged."""
+        refused: list[CorruptError] = []
+        for key_id, envelope, entry in self.ledger.log_book.issued():
+            try:
+                if INCIDENT_TYPE.encode() in entry and self.agreement.counts(envelope, key_id, entry):
+                    self.site.write_incident(envelope)
+            except CorruptError as error:
+                self._alarm("", "", error)
+                refused.append(error)
+        return refused
 
     def _alarm(self, purl: str, filename: str, error: CorruptError) -> None:
         kind, now = AlarmKind.STORE_CORRUPT, self.clock.now()
@@ -386,6 +432,7 @@ class Signer:
 
     def _write_page(self, signed: SignedReport, history: Sequence[Summary], about: Sequence[RecordedAlarm]) -> str:
         self.agreement.check_report(signed)
+        self._note_components(signed.report)
         artifact = signed.report.artifact
         if signed.key_id != self.signer.key_id:
             self.site.write_key(signed.key_id, self.agreement.keys[signed.key_id])

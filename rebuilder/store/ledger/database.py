@@ -176,6 +176,7 @@ REVISIONS = (
     "0013",
     "0014",
     "0015",
+    "0016",
 )
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 

@@ -108,6 +108,17 @@ class LogBook:
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
+    def issued(self) -> list[tuple[str, str, bytes]]:
+        """Key, envelope and entry of all that :meth:`issue` had and that is in the log, oldest first."""
+        issued, entry = tables.issued.c, tables.log_entry.c
+        query = select(issued.key_id, issued.envelope, entry.entry).join(
+            tables.log_entry, entry.number == issued.logged
+        )
+        with self._database.reading() as connection:
+            return [
+                (row.key_id, row.envelope, bytes(row.entry)) for row in connection.execute(query.order_by(issued.id))
+            ]
+
     def signed_by(self, key_id: str) -> list[SignedRow]:
         """What a key signed about files."""
         artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c

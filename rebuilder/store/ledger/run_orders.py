@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from rebuilder.model.fleet import AcceptedRun, RunnerState, RunOrder
-from rebuilder.model.work import Check, Order, Reason, Tier
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 
@@ -145,26 +144,6 @@ class RunOrders:
         with self._database.reading() as connection:
             rows = connection.execute(select(*columns).where(*done).order_by(_ORDER.id)).mappings().all()
         return [AcceptedRun.model_validate(dict(row)) for row in rows]
-
-    def touched(self, runner_id: str, since: datetime) -> list[Order]:
-        """The published files in whose verification a run of a runner counts, as orders to verify them again."""
-        artifact, attempt, verification = tables.artifact.c, tables.attempt.c, tables.verification.c
-        query = (
-            select(artifact.ecosystem, artifact.purl, artifact.name, artifact.version, artifact.filename)
-            .select_from(tables.run_order)
-            .join(
-                tables.attempt,
-                (attempt.definition_sha256 == _ORDER.definition_sha256) & (attempt.log_sha256 == _ORDER.log_sha256),
-            )
-            .join(tables.verification, verification.id == attempt.verification_id)
-            .join(tables.artifact, artifact.id == verification.artifact_id)
-            .where(_ORDER.runner_id == runner_id, _ORDER.answered >= since)
-            .distinct()
-            .order_by(artifact.purl, artifact.filename)
-        )
-        with self._database.reading() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [Order(**row, reason=Reason.RECHECK, tier=Tier.FULL, check=Check.VERIFY) for row in rows]
 
 
 def _order(row: Any) -> RunOrder:

@@ -64,6 +64,7 @@ artifact = Table(
     UniqueConstraint("ecosystem", "purl", "filename", "sha256", name="artifact_bytes"),
     Index("artifact_project", "ecosystem", "name"),
     Index("artifact_sha256", "sha256"),
+    Index("artifact_purl", "purl"),
 )
 
 alarm = Table(
@@ -171,6 +172,7 @@ signed = Table(
     Column("key_id", String(64), nullable=False),
     Column("logged", BigInteger),  # number of the first of its entries in the log; null: not there yet
     Index("signed_logged", "logged"),
+    Index("signed_key", "key_id"),
 )
 
 issued = Table(
@@ -298,6 +300,16 @@ blob_reference = Table(
     Column("sha256", LargeBinary(32), primary_key=True),  # its 32 bytes
     Column("verification_id", ForeignKey("verification.id"), primary_key=True),
     Index("blob_reference_verification", "verification_id"),
+)
+
+component = Table(
+    "component",  # what builds were made with, and what reports name for it
+    metadata,
+    Column("purl", String, primary_key=True),  # without qualifiers; empty: an environment below another one
+    Column("sha256", String(64), primary_key=True),
+    Column("reached", String(64), primary_key=True),  # its own digest, or that of the environment it is in
+    Index("component_sha256", "sha256"),
+    Index("component_reached", "reached"),
 )
 
 leader = Table(

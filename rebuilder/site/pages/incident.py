@@ -1,0 +1,125 @@
+"""The page of an incident: what was signed about something under suspicion, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rebuilder.model.incident import Again, Answer, Incident, Shared, Touched, What
+from rebuilder.model.replay import ReplayOutcome
+from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
+from rebuilder.site.marks import Mark, mark
+
+_WHAT = {
+    What.ARTIFACT: "Published file",
+    What.DEPENDENCY: "Something that builds read",
+    What.ENVIRONMENT: "Build environment",
+    What.RUNNER: "Runner",
+    What.KEY: "Signing key",
+    What.PUBLISHER: "Publisher",
+}
+_FROM_SOURCE = {
+    "yes": Mark("yes", "✓", "Yes", "good", "It is the file that its source gives."),
+    "no": Mark("no", "≠", "No", "bad", "It is not the file that its source gives."),
+    "not known": Mark("not-known", "?", "Not known", "mute", "Whether its source gives it is not known."),
+}
+_AGAIN = {
+    ReplayOutcome.AGREES: "Run again from the stored inputs: the same bytes.",
+    ReplayOutcome.DIFFERS: "Run again from the stored inputs: OTHER bytes than were signed.",
+    ReplayOutcome.VARIES: "Run again from the stored inputs: other bytes each time, as the report says.",
+    ReplayOutcome.NOT_REPLAYED: "It could not be run again.",
+}
+ROOT = "../../"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A published file."""
+
+    release: str
+    filename: str
+    href: str
+    mark: Mark
+    when: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """Whether one file comes out of its source."""
+
+    file: FileRow
+    mark: Mark
+    sentence: str
+    again: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRow:
+    """Files with something in common."""
+
+    what: str
+    name: str
+    digest: str | None
+    number: str
+    files: tuple[FileRow, ...]
+    more: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """Everything the template shows; strings are ready, and still to be escaped."""
+
+    root: str
+    asked: str
+    when: Moment
+    suspects: tuple[tuple[str, str, str], ...]
+    answers: tuple[AnswerRow, ...]
+    shared: tuple[SharedRow, ...]
+    proposals: tuple[tuple[str, str], ...]
+    key_id: str
+    key_href: str
+
+
+def incident_page(incident: Incident, key_id: str) -> IncidentPage:
+    """Compute the page. Pure: equal arguments give an equal page."""
+    return IncidentPage(
+        root=ROOT,
+        asked=visible(incident.asked, SHORT),
+        when=moment(incident.looked),
+        suspects=tuple((_WHAT[each.what], visible(each.name, SHORT), each.digest) for each in incident.suspects),
+        answers=tuple(map(_answer, incident.answers)),
+        shared=tuple(map(_shared, incident.shared)),
+        proposals=tuple((visible(each.command, LONG), visible(each.reason, LONG)) for each in incident.proposals),
+        key_id=key_id,
+        key_href=f"{ROOT}keys/{key_id}.pem",
+    )
+
+
+def _answer(answer: Answer) -> AnswerRow:
+    found = _FROM_SOURCE[answer.from_source]
+    return AnswerRow(_file(answer.file), found, visible(answer.sentence, LONG), _again(answer.again))
+
+
+def _again(again: Again | None) -> str | None:
+    return f"{_AGAIN[again.outcome]} {visible(again.sentence, LONG)}" if again is not None else None
+
+
+def _shared(shared: Shared) -> SharedRow:
+    hidden = shared.total - len(shared.files)
+    return SharedRow(
+        what=_WHAT[shared.what],
+        name=visible(shared.name, SHORT),
+        digest=shared.digest,
+        number=count(shared.total, "file", "files"),
+        files=tuple(map(_file, shared.files)),
+        more=f"And {hidden:,} more." if shared.files and hidden > 0 else None,
+    )
+
+
+def _file(file: Touched) -> FileRow:
+    return FileRow(
+        release=f"{visible(file.name, SHORT)} {visible(file.version, SHORT)}",
+        filename=visible(file.filename, SHORT),
+        href=page_href(ROOT, file),
+        mark=mark(file.verdict),
+        when=moment(file.finished),
+    )
