@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rebuilder.consumer.rebuilder import KEY_LIST_TYPE, Rebuilder, Trusted, listed_numbers, sha256_named
+from rebuilder.consumer.rebuilder import KEY_LIST_TYPE, Rebuilder, Trusted, listed_statements, sha256_named
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.log.audit import LogError, read_entry
 from rebuilder.log.entry import LogEntry, named_by_sha512
@@ -144,7 +144,8 @@ class _Audit:
             envelope = self._read(f"{digest_path(subject)}/{number}.dsse.json")
             if sha256_hex(envelope) != entry.envelope:
                 raise LogError(f"The statement of entry {number} is not the one that was logged.")
-            if number not in listed_numbers(self._read(f"{digest_path(subject)}/index.json"), {entry.predicate_type}):
+            rows = listed_statements(self._read(f"{digest_path(subject)}/index.json"), {entry.predicate_type})
+            if number not in {each for each, _ in rows}:
                 raise LogError(f"The statement of entry {number} is not listed under the digest of what it is about.")
         return envelope
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rebuilder.atomic_file import replacing
-from rebuilder.consumer.rebuilder import sha256_named
+from rebuilder.consumer.rebuilder import listed_statements, sha256_named
 from rebuilder.log.audit import LogError, Published
 from rebuilder.log.merkle import Nodes, inclusion_path
 from rebuilder.log.note import NoteKey
@@ -68,7 +67,7 @@ def _about(
         return {}, set()
     listing, keys = files[f"{directory}/index.json"], set[str]()
     here = site.reading(f"{directory}/")
-    for number, key in _rows(listing):
+    for number, key in listed_statements(listing):
         proof = LogProof.read(here(f"{number}.tlog-proof"))
         if number >= published.checkpoint.size:
             raise LogError(f"Entry {number} is not in the log yet: the site is being written.")
@@ -87,14 +86,3 @@ def _those_there(site: SiteReader, paths: Iterable[str]) -> dict[str, bytes]:
         except FileNotFoundError:
             continue
     return found
-
-
-def _rows(listing: bytes) -> Iterator[tuple[int, str]]:
-    """Number and key of each statement in the list of a digest's directory."""
-    try:
-        rows = [(each["number"], each["key_id"]) for each in json.loads(listing)["statements"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        rows = [(-1, "")]
-    if not all(type(number) is int and number >= 0 and str(key).isalnum() for number, key in rows):
-        raise LogError("The list of statements about a file is not what it must be.")
-    yield from rows

@@ -189,7 +189,7 @@ class Rebuilder:
             listing = self.site.read(f"{digest_path(sha256)}/index.json")
         except FileNotFoundError:
             return -1, None
-        for number in sorted(listed_numbers(listing, VERDICT_TYPES), reverse=True)[:_MOST_READ]:
+        for number, _ in sorted(listed_statements(listing, VERDICT_TYPES), reverse=True)[:_MOST_READ]:
             statement, entry, voter = self._statement(sha256, number)
             if not is_of_several(statement):
                 vote = read_vote(statement, sha256, entry, voter, self.trusted.place)
@@ -233,7 +233,7 @@ class Rebuilder:
             except FileNotFoundError:
                 continue
             read = self.site.reading(f"{directory}/")
-            for number in listed_numbers(listing, {KEY_LIST_TYPE})[:_MOST_READ]:
+            for number, _ in listed_statements(listing, {KEY_LIST_TYPE})[:_MOST_READ]:
                 proof = LogProof.read(read(f"{number}.tlog-proof"))
                 if proof.entry is None or sha256_hex(listed.document) != read_entry(number, proof.entry, None).envelope:
                     continue
@@ -381,8 +381,8 @@ class Rebuilder:
                 raise StoreError(f"What was seen cannot be remembered in {file}: {error.strerror}.") from None
 
 
-def listed_numbers(listing: bytes, kinds: set[str] | None = None) -> list[int]:
-    """The numbers of the statements in the list of a digest's directory, as the list says them.
+def listed_statements(listing: bytes, kinds: set[str] | None = None) -> list[tuple[int, str]]:
+    """Number and key of each statement in the list of a digest's directory, as the list says them.
 
     Args:
         listing: ``index.json`` there.
@@ -393,12 +393,12 @@ def listed_numbers(listing: bytes, kinds: set[str] | None = None) -> list[int]:
     """
     try:
         rows = json.loads(listing)["statements"]
-        numbers = [each["number"] for each in rows if kinds is None or each["predicate_type"] in kinds]
+        found = [(each["number"], each["key_id"]) for each in rows if kinds is None or each["predicate_type"] in kinds]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise LogError("The list of statements about the file is not what it must be.") from None
-    if not all(type(each) is int and each >= 0 for each in numbers):
-        raise LogError("The list of statements about the file has numbers that are none.")
-    return numbers
+    if not all(type(number) is int and number >= 0 and str(key).isalnum() for number, key in found):
+        raise LogError("The list of statements about the file has numbers or keys that are none.")
+    return found
 
 
 def sha256_named(site: SiteReader, digest: Sha256 | Sha512) -> Sha256:

@@ -16,7 +16,7 @@ from rebuilder.consumer.check import Panel, check
 from rebuilder.consumer.lock_files import dependencies
 from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
-from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_numbers
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_statements
 from rebuilder.consumer.statement import read_vote
 from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.log.audit import LogError
@@ -269,7 +269,7 @@ def test_a_verdict_about_one_file_with_another_beside_it(genuine: PublishedRebui
     """Signed or not, one verdict confirms one file."""
     digests = (GOOD.artifact.sha256, EVIL.artifact.sha256)
     (folder,) = genuine.site.glob(f"sha256/*/{digests[0]}")
-    (number,) = listed_numbers((folder / "index.json").read_bytes(), {VSA_TYPE})
+    ((number, _),) = listed_statements((folder / "index.json").read_bytes(), {VSA_TYPE})
     envelope = (folder / f"{number}.dsse.json").read_text()
     statement = statement_of(envelope)
     entry = LogEntry.of(envelope, datetime.now(UTC))
