@@ -106,12 +106,13 @@ def _asked(paths: Sequence[Path]) -> tuple[Path, list[Path]]:
 
 
 def _ecosystem(directory: Path) -> tuple[str, Conventions]:
-    for name, each in ECOSYSTEMS.items():
-        if any((directory / file).is_file() for file in each.project_files):
+    for name, each in reversed(ECOSYSTEMS.items()):  # a package of Debian is made around a project of another kind
+        if each.is_project(directory):
             return name, each
     wanted = ", ".join(file for each in ECOSYSTEMS.values() for file in each.project_files)
     raise UsageError(
-        f"{visible(str(directory))} is no project: it has none of {wanted}.", hint="Name the directory of a project."
+        f"{visible(str(directory))} is no project: nothing there ({wanted}) is about something to publish.",
+        hint="Name the directory of a project.",
     )
 
 

@@ -140,6 +140,10 @@ class Conventions:
         """
         raise NotImplementedError
 
+    def is_project(self, directory: Path) -> bool:
+        """Whether what is in a directory is to be published here."""
+        return any((directory / file).is_file() for file in self.project_files)
+
     def tells_time(self, texts: Mapping[str, str]) -> bool:
         """Whether a project's own files have its releases built with ``SOURCE_DATE_EPOCH``."""
         return False

@@ -140,7 +140,9 @@ class Ecosystem(Protocol):
         Raises:
             UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
-        sentence = f"A tree of {self.name} is not built before it is published; what is published, `verify` rebuilds."
+        sentence = (
+            f"Trees of this kind ({self.name}) are not built before they are published; `verify` rebuilds what is."
+        )
         return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
 
     def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:

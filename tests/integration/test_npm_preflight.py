@@ -36,7 +36,7 @@ def test_a_script_that_writes_where_it_ran(outside: Outside) -> None:
 
 def test_a_package_without_a_name(outside: Outside) -> None:
     """Nothing is built of it, and one sentence says why."""
-    outside.commit({"package.json": '{"private": true}\n'}, "v1")
+    outside.commit({"package.json": '{"license": "MIT"}\n'}, "v1")
     answer = outside.installation.run("preflight", "--json", outside.repository.path)
     assert (3, "undecided") == (answer.code, answer.line["outcome"]), answer.words
     assert "names no package" in answer.line["sentence"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import UsageError
 from rebuilder.model.project import ProjectTree
 from rebuilder.network.git.work_tree import read_work_tree
@@ -163,3 +164,21 @@ def test_a_project_below_the_top_of_its_repository_is_where_it_was(project: Path
     assert {"inner/c.py"} == members(blobs, tree).keys()
     assert tree.checkout is not None
     assert f"v1.0-0-g{tree.checkout.commit.sha[:7]}" == described(tmp_path / "1", blobs, tree)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"pyproject.toml": "[build-system]\nrequires = []\n"}, {"pypi"}),
+        ({"pyproject.toml": "[tool.ruff]\n", "package.json": '{"name": "own", "version": "1.0.0"}'}, {"npm"}),
+        ({"setup.py": "", "package.json": '{"private": true}'}, {"pypi"}),
+        ({"setup.py": "", "debian/changelog": ""}, {"pypi", "deb"}),
+        ({"README": ""}, set()),
+    ],
+)
+def test_whose_project_it_is(tmp_path: Path, files: dict[str, str], expected: set[str]) -> None:
+    """Settings of tools are no project, and what is private is not published."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert expected == {name for name, each in ECOSYSTEMS.items() if each.is_project(tmp_path)}

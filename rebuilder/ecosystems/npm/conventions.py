@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
 from rebuilder.ecosystems.npm.places import BUILD_FILES, places
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
+from rebuilder.ecosystems.npm.tarball import MANIFEST, read_manifest
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError, StoreError
 from rebuilder.model.diagnosis import Cause
@@ -61,6 +63,14 @@ class NpmConventions(Conventions):
         from rebuilder.ecosystems.npm.diagnosis import RULES
 
         return RULES
+
+    def is_project(self, directory: Path) -> bool:
+        """Not where package.json is only there for tools: npm publishes nothing that is private."""
+        try:
+            found = read_manifest((directory / MANIFEST).read_text("utf-8", "replace"))
+        except OSError:
+            return False
+        return found is None or not found.get("private")
 
     def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
         """See :func:`rebuilder.ecosystems.npm.places.places`."""

@@ -23,6 +23,8 @@ from rebuilder.provenance.checker import AttestationInput
 
 _NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._*?-]*[A-Za-z0-9*?])?", re.ASCII)
 
+_IS_BUILT = re.compile(r"^\s*\[\s*(?:build-system|project|tool\.(?:poetry|flit|pdm|hatch))\b", re.MULTILINE)
+
 
 class PyPIConventions(Conventions):
     """Names by PEP 503, versions by PEP 440, attestations by PEP 740."""
@@ -82,6 +84,16 @@ class PyPIConventions(Conventions):
             images=settings.environments.images,
         )
         return PyPI(index.index_url, planning)
+
+    def is_project(self, directory: Path) -> bool:
+        """Not where ``pyproject.toml`` is only there for the settings of tools."""
+        if any((directory / name).is_file() for name in ("setup.py", "setup.cfg")):
+            return True
+        try:
+            text = (directory / "pyproject.toml").read_text("utf-8", "replace")
+        except OSError:
+            return False
+        return _IS_BUILT.search(text) is not None
 
     def tells_time(self, texts: Mapping[str, str]) -> bool:
         """See :func:`rebuilder.ecosystems.pypi.remedies.tells_time`."""
