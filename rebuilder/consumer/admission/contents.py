@@ -13,7 +13,6 @@ from rebuilder.consumer.lock_files import Dependency, locked_file
 from rebuilder.ecosystems.registry import conventions
 
 _MOST = 20_000
-_NO_DIGEST = "Its bill of materials has no SHA-256 and no SHA-512 of it, and rebuilders answer by these."
 _ALGORITHMS = {"SHA-256": "sha256", "SHA-512": "sha512", "SHA256": "sha256", "SHA512": "sha512"}
 Row = tuple[str, list[Mapping[str, str]]]
 """A package URL, and the digests of each of its files by algorithm."""
@@ -81,11 +80,9 @@ def package_of(purl: str, digests: list[Mapping[str, str]]) -> Iterator[Dependen
     name = rules.canonical_name(written.removeprefix(f"{rules.distribution}/"))
     named = dict(each.split(":", 1) for each in qualifiers.get("checksum", "").split(",") if ":" in each)
     files = [locked_file(qualifiers.get("file_name"), each) for each in [*digests, named] if each]
-    asked = list(dict.fromkeys(each for each in files if each.digest is not None))
-    for file in asked:
+    asked = dict.fromkeys(each for each in files if each.digest is not None)
+    for file in asked or [locked_file(None, {})]:
         yield Dependency(found.type, name, found.version, "", (file,))
-    if not asked:
-        yield Dependency(found.type, name, found.version, "", problem=_NO_DIGEST)
 
 
 def _cyclonedx(document: dict[str, Any]) -> Iterator[Row | None]:
