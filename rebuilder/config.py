@@ -193,6 +193,8 @@ class Config(Value):
     network: NetworkSettings = NetworkSettings()
     ledger: str | None = None
     """URL of the database, such as ``postgresql:///rebuilder``; None: a SQLite file in the store."""
+    osv: _Place | None = None
+    """Export of OSV (directory or zip archive) whose known vulnerabilities pages have beside them; None: none."""
     schedules: _Place | None = None
     """Directory with what to watch; None: ``schedules`` beside the settings file."""
     service: ServiceSettings = ServiceSettings()

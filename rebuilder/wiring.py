@@ -275,6 +275,7 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
         public=config.public_site,
         address=config.site_url,
         environment=lambda tree: canonical_json(found.document()) if (found := record(tree)) is not None else None,
+        osv=config.osv,
     )
     return Signer(
         ledger=ledger,

@@ -37,6 +37,7 @@ LAYERS: list[set[str]] = [
     {"extras", "progress", "toml_files", "log"},
     PARTS | {"cache_counter", "store_layout", "stopwatch"},
     {"ecosystems"},
+    {"vulnerabilities"},
     {"config", "site"},
     {"consumer"},
     {"interop"},

@@ -155,10 +155,12 @@ def check(
         names: Asked where a lock file has digests without names; None: nobody is asked.
 
     Raises:
-        UsageError: the policy asks for more rebuilders than there are.
+        UsageError: the policy asks for more rebuilders than there are, or names an export that cannot be read.
     """
     if policy.need > len(panel.names):
         raise UsageError(f"{policy.need} rebuilders must confirm each file, and {len(panel.names)} are asked.")
+    if policy.vulnerabilities is not None:
+        dependencies = policy.vulnerabilities.objecting(dependencies)
     said = panel.ask(
         file.digest for each in dependencies for file in _possible(each, target) if file.digest is not None
     )
@@ -227,7 +229,7 @@ class _Judge:
         reasons += [f"{each.voter.name} knows these bytes as {each.filename}" for each in strange]
         standing, sentence = self._standing(votes, faults, counted, reasons, dependency.objection)
         found = Answer(dependency, file, standing, sentence, tuple(counted), tuple(votes))
-        return self._lenient(found, tolerable=not strange and dependency.objection is None)
+        return self._lenient(found, tolerable=not strange)
 
     def _standing(
         self, votes: list[Vote], faults: list[Fault], counted: list[Vote], reasons: list[str], objection: str | None
@@ -255,6 +257,7 @@ class _Judge:
         if waiver is not None:
             said = f"An exception until {waiver.until}: {waiver.reason} ({answer.sentence})"
             return replace(answer, standing=Standing.EXCEPTED, sentence=said)
+        tolerable = tolerable and answer.dependency.objection is None
         if tolerable and answer.standing is Standing.UNDECIDED and self.policy.undecided == "warn":
             answer = replace(answer, standing=Standing.TOLERATED)
         return replace(answer, sentence=f"{answer.sentence} {over}") if over is not None else answer

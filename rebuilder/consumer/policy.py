@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.vote import Level, Vote, independent
+from rebuilder.consumer.vulnerability_rule import VulnerabilityRule
 from rebuilder.errors import UsageError
 from rebuilder.log.note import NoteKey
 from rebuilder.log.policy import LogPolicy
@@ -120,6 +121,8 @@ class Policy(Value):
     publishers: tuple[PublisherRule, ...] = ()
     exceptions: tuple[Waiver, ...] = ()
     images: ImageSetting = ImageSetting()
+    vulnerabilities: VulnerabilityRule | None = None
+    """What becomes of releases that are known to be vulnerable; None: nobody looks."""
 
     def trusted(self, base: Path) -> list[Trusted]:
         """The rebuilders that are asked; relative paths are below a directory.
@@ -188,20 +191,31 @@ def read_policy(path: Path) -> Policy:
         UsageError: the file cannot be read, or has a mistake.
     """
     try:
-        return Policy.model_validate(parse_toml(path, read_text(path)))
+        policy = Policy.model_validate(parse_toml(path, read_text(path)))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         known = sorted(
             {
                 name
-                for kind in (Policy, TrustedSetting, OtherSetting, PublisherRule, Waiver, ImageSetting)
+                for kind in (
+                    Policy,
+                    TrustedSetting,
+                    OtherSetting,
+                    PublisherRule,
+                    Waiver,
+                    ImageSetting,
+                    VulnerabilityRule,
+                )
                 for name in kind.model_fields
             }
         )
         raise UsageError(
             f"{path}: “{key}” {mistake(first, known)}.", hint="docs/check.md lists what there is."
         ) from None
+    if (rule := policy.vulnerabilities) is None:
+        return policy
+    return policy.replace(vulnerabilities=rule.replace(osv=path.parent / rule.osv))
 
 
 def _trusted(setting: TrustedSetting, base: Path) -> Trusted:

@@ -10,14 +10,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rebuilder.environments.record import PUBLISHED, Record
-from rebuilder.errors import StoreError
+from rebuilder.errors import StoreError, UsageError
 from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.incident import Incident
 from rebuilder.model.operations import Operations, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
-from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.model.sbom import build_dependencies
+from rebuilder.model.value import Sha256, indented_json, sha256_hex
 from rebuilder.resources import resource
 from rebuilder.signing.envelope import statement_of
 from rebuilder.site import documents
@@ -35,6 +36,7 @@ from rebuilder.site.sections.accounting import DEFINITION, LOG
 from rebuilder.site.sections.build import derived_file
 from rebuilder.site.writing import Unlisted, Writer, made_from
 from rebuilder.store.protocol import Blobs
+from rebuilder.vulnerabilities import Export, newest
 
 _SMALL_TEXT = 64 << 10
 """Bytes of a diffoscope text that are still shown in the page itself."""
@@ -57,6 +59,7 @@ class Site:
         public: bool = False,
         address: str | None = None,
         environment: Callable[[Sha256], bytes | None] = lambda _: None,
+        osv: Path | None = None,
     ) -> None:
         """Nothing is written yet.
 
@@ -72,6 +75,7 @@ class Site:
             address: Where the site is published; None: not known.
             environment: The record of a build environment by the digest of its tree, JSON that strangers may read; None
                 when it is not known here. It lets others make the environment again.
+            osv: Export of OSV; None: nothing is said of known vulnerabilities.
         """
         if not _KEY_ID.fullmatch(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
@@ -83,6 +87,7 @@ class Site:
         self._public = public
         self._address = address
         self._environment = environment
+        self._osv = osv
         self._writer = Writer(root)
         self._unlisted = Unlisted(root)
         self._renderer = Renderer(verifier, cache)
@@ -362,6 +367,12 @@ class Site:
         made_with = "what the rebuilt file was made with (CycloneDX)"
         wanted += [(each.path, made_with, each.sha256) for each in report.sboms if each.environment is None]
         missing = []
+        if self._osv is not None:
+            try:
+                data = _vulnerabilities(report, newest(self._osv))
+                files["vulnerabilities.json"] = ("known vulnerabilities of it and of what it was built with", data)
+            except UsageError:  # the page says that it is missing; an export is no reason to publish nothing
+                missing.append("vulnerabilities.json")
         for name, meaning, sha256 in wanted:
             try:
                 data = self._blobs.read(sha256)
@@ -371,6 +382,18 @@ class Site:
                 continue
             files[name] = (meaning, data)
         return files, tuple(missing)
+
+
+def _vulnerabilities(report: Report, export: Export) -> bytes:
+    """What an export says, by package URL; what is empty has nothing that is known."""
+    built_with = build_dependencies(report.rebuild.definition) if report.rebuild is not None else {}
+    known = {purl: [each.document() for each in export.about(purl)] for purl in built_with}
+    return indented_json(
+        {
+            "release": [each.document() for each in export.about(report.artifact.purl)],
+            "built_with": {purl: each for purl, each in known.items() if each},
+        }
+    )
 
 
 def _compiled(report: Report) -> CompiledHere | None:
