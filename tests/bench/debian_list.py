@@ -172,8 +172,9 @@ def table(draw: Sequence[Drawn], results: dict[str, dict[str, Any]], minutes: fl
     missing = counts[Verdict.INPUTS_MISSING]
     had = len(found) - late - missing
     share = f"{100 * out / had:.1f} %" if had else "none"
+    whole = next((each.position - 1 for each in draw if each.subject not in results), len(draw))
     lines = [
-        f"{len(found)} of the first {max((each.position for each, _ in found), default=0)} of the draw have a result.",
+        f"{len(found)} of {len(draw)} have a result, among them the first {whole} of the draw.",
         f"Not measured: build longer than {minutes:g} minutes: {late}. Inputs not to be had: {missing}.",
         f"Bit for bit: {out} of {had} whose inputs can be had ({share}).",
         *(f"  {outcome}: {number}" for outcome, number in counts.most_common()),
