@@ -63,6 +63,10 @@ class PackageInstallationError(BuildEnvironmentError):
     """Packages cannot be installed, by what they do themselves and not for want of anything here."""
 
 
+class InstallationLimitError(PackageInstallationError):
+    """Installing packages takes more time, memory, processes or disk than it may."""
+
+
 class CorruptError(RebuilderError):
     """Something of our own is not what it was: it broke, or somebody changed it. An alarm, whoever comes upon it."""
 

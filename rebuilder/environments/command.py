@@ -6,23 +6,27 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 _TAIL_BYTES = 16_384
+_LOOK_SECONDS = 0.5
 
 
 class CommandError(Exception):
     """A program could not be run to a good end.
 
-    ``output`` is the end of what it printed; ``code`` what it ended with, None when it did not end by itself.
+    ``output`` is the end of what it printed; ``code`` what it ended with, None when it did not end by itself;
+    ``limit`` whether a limit ended it.
     """
 
-    def __init__(self, reason: str, output: str = "", code: int | None = None) -> None:
+    def __init__(self, reason: str, output: str = "", code: int | None = None, *, limit: bool = False) -> None:
         super().__init__(reason)
         self.output = output
         self.code = code
+        self.limit = limit
 
 
 def run(
@@ -32,8 +36,9 @@ def run(
     log: Path,
     seconds: float,
     standard_input: BinaryIO | None = None,
+    watch: Callable[[int], str | None] = lambda _: None,
 ) -> None:
-    """Run a program without a terminal and wait for it; at the limit it is killed with all its children.
+    """Run a program without a terminal and wait for it; at a limit it is killed with all its children.
 
     Args:
         argv: The program (found on the environment's ``PATH``) and its arguments.
@@ -41,6 +46,7 @@ def run(
         log: File for standard output and standard error, written anew.
         seconds: Limit on wall time.
         standard_input: A file that it reads; None: nothing.
+        watch: Asked again and again, with the number of the process, which other limit it has passed.
 
     Raises:
         CommandError: it is not installed, failed, or reached the limit.
@@ -58,14 +64,24 @@ def run(
             )
         except OSError as error:
             raise CommandError(f"{argv[0]} cannot be started: {error.strerror or error}") from error
+    end = time.monotonic() + seconds
     try:
-        code = process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise CommandError(f"{argv[0]} took more than {seconds:.0f} s", _tail(log)) from None
+        while (code := _ended(process, min(_LOOK_SECONDS, end - time.monotonic()))) is None:
+            late = time.monotonic() >= end
+            passed = f"more than {seconds:.0f} s" if late else watch(process.pid)
+            if passed is not None:
+                raise CommandError(f"{Path(argv[0]).name} took {passed}", _tail(log), limit=True)
     finally:
         _end(process)
     if code != 0:
-        raise CommandError(f"{argv[0]} ended with exit code {code}", _tail(log), code)
+        raise CommandError(f"{Path(argv[0]).name} ended with exit code {code}", _tail(log), code)
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """What a program ended with; None when it still runs after some time."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(timeout=max(0.0, seconds))
+    return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

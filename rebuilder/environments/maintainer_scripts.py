@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,14 @@ from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.finishing import compiling
 from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, level, remove
 from rebuilder.environments.tree import TIME
-from rebuilder.errors import BuildEnvironmentError, PackageInstallationError, SandboxUnavailableError
+from rebuilder.environments.usage import watched
+from rebuilder.errors import (
+    BuildEnvironmentError,
+    InstallationLimitError,
+    PackageInstallationError,
+    SandboxUnavailableError,
+)
+from rebuilder.model.definition import Limits
 from rebuilder.model.environment import Manifest
 from rebuilder.model.text import clipped
 
@@ -29,11 +37,15 @@ class AsRoot(Protocol):
         ...
 
 
-_SECONDS = 1800
+LIMITS = Limits(wall_seconds=1800, memory_bytes=4 << 30, processes=2048, disk_bytes=16 << 30)
+"""What the scripts of all packages that are installed together may use."""
+_LEAST_ROOM = 64 << 20
+"""Bytes on a disk that is not full: a script may say that it is."""
 _NO_SERVICES = "/usr/sbin/policy-rc.d"
 _INSTALL = (
     f"export SOURCE_DATE_EPOCH={TIME}",
     "ulimit -c 0 && ulimit -f 8388608",  # blocks of 512 bytes
+    f"ulimit -p {LIMITS.processes} 2>/dev/null || ulimit -u {LIMITS.processes} 2>/dev/null || :",  # of dash, of bash
     f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES} && chmod 755 {_NO_SERVICES}",
     "dpkg --force-depends,confnew,unsafe-io --unpack {packages}/*.deb",
     "dpkg --force-confnew,unsafe-io --configure --pending",
@@ -63,8 +75,9 @@ def configure(spec: Manifest, root: Path, as_root: AsRoot, began: int) -> None:
         began: When making the tree began, in seconds since 1970 on the clock of its file system.
 
     Raises:
-        PackageInstallationError: a maintainer script fails; the sentence has what dpkg said.
-        BuildEnvironmentError: it takes too long, or the disk is full.
+        PackageInstallationError: a maintainer script fails, or takes more than :data:`LIMITS`; the sentence has what
+            dpkg said.
+        BuildEnvironmentError: the disk is full.
         SandboxUnavailableError: this machine cannot give the isolation.
     """
     _run(spec, as_root(root, root.parent), root.parent, "/var/cache/apt/archives")
@@ -95,7 +108,8 @@ def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
     command = [*words, "/bin/sh", "-e", "-c", "\n".join(_script(spec, packages))]
     path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     try:
-        run(command, environment=path, log=place / "configure.log", seconds=_SECONDS)
+        limits = watched(place, LIMITS)
+        run(command, environment=path, log=place / "configure.log", seconds=LIMITS.wall_seconds, watch=limits)
     except CommandError as error:
         if error.code == os.EX_OSERR:
             raise SandboxUnavailableError(
@@ -105,10 +119,12 @@ def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
         said = [line.strip() for line in error.output.splitlines()]
         said = [line for line in said if "error" in line][:2] or said[-1:]
         told = f" It said: {clipped(' '.join(said), 300)}" if said else ""
-        theirs = error.code is not None and error.code > 0 and "No space left" not in error.output
-        raise (PackageInstallationError if theirs else BuildEnvironmentError)(
-            f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error}).{told}"
-        ) from error
+        sentence = f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error})."
+        sentence += told
+        if error.limit:
+            raise InstallationLimitError(sentence) from error
+        theirs = error.code is not None and error.code > 0 and shutil.disk_usage(place).free > _LEAST_ROOM
+        raise (PackageInstallationError if theirs else BuildEnvironmentError)(sentence) from error
 
 
 def _script(spec: Manifest, packages: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -20,9 +21,9 @@ from rebuilder.ecosystems.debian.index import SourceName, SourcePackage, source_
 from rebuilder.ecosystems.debian.pinned_packages import Pin
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import SandboxFaultError
+from rebuilder.errors import InstallationLimitError, SandboxFaultError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.environment import Manifest
@@ -329,6 +330,19 @@ def test_environment_with_what_was_chosen(builder: Builder) -> None:
     builder.archive.add("broken", {}, {"postinst": "#!/bin/sh\nexit 1\n"})
     with pytest.raises(NotRebuildable, match="cannot be configured"):
         environment(builder.context(), builder.base, builder.resolved("broken"))
+
+
+class _Greedy:
+    def layered(self, *_: object) -> BuildEnvironment:
+        raise InstallationLimitError("sh took more than 2,048 processes")
+
+
+def test_scripts_that_take_too_much(builder: Builder) -> None:
+    """A limit was reached, which is no fault of ours."""
+    greedy = replace(builder.context(), environments=cast("Environments", _Greedy()))
+    with pytest.raises(NotRebuildable, match="2,048 processes") as caught:
+        environment(greedy, builder.base, builder.resolved("c1"))
+    assert Verdict.TIMED_OUT == caught.value.obstacle.verdict
 
 
 def test_files_of_a_source_package(builder: Builder, tmp_path: Path) -> None:

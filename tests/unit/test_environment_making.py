@@ -15,7 +15,9 @@ from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.packages import packages, releases
 from rebuilder.environments.sources import KEYRING
+from rebuilder.environments.usage import watched
 from rebuilder.errors import BuildEnvironmentError
+from rebuilder.model.definition import Limits
 from rebuilder.model.value import sha256_hex
 
 DEB = b"not really a package"
@@ -177,11 +179,29 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
     try:
         with pytest.raises(CommandError, match="sh took more than 1 s") as caught:
             run(["sh", "-c", script], environment={"PATH": os.environ["PATH"]}, log=tmp_path / "log", seconds=0.6)
-        assert caught.value.output == "started\n"
+        assert ("started\n", True) == (caught.value.output, caught.value.limit)
         assert select.select([held], [], [], 30)[0], "a child still holds the pipe"
         assert os.read(held, 1) == b""
     finally:
         os.close(held)
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "words"),
+    [
+        ("for each in 1 2 3 4 5 6 7 8 9; do sleep 300 & done; wait", {"processes": 8}, "more than 8 processes"),
+        ("head -c 200m /dev/zero | tail -c 150m | sleep 300", {"memory_bytes": 32 << 20}, "more than 32 MiB of memory"),
+        ("head -c 40m /dev/zero >large; sync large; sleep 300", {"disk_bytes": 8 << 20}, "more than 8 MiB of disk"),
+    ],
+)
+def test_what_takes_too_much_is_ended(tmp_path: Path, script: str, limits: dict[str, int], words: str) -> None:
+    """Processes, memory and disk of a program and all that it began, looked at while it runs."""
+    watch = watched(tmp_path, Limits(**limits))
+    command = ["sh", "-c", f"cd {tmp_path}; {script}"]
+    environment = {"PATH": os.environ["PATH"]}
+    with pytest.raises(CommandError, match=words) as caught:
+        run(command, environment=environment, log=tmp_path / "log", seconds=60, watch=watch)
+    assert caught.value.limit
 
 
 def test_catalog_is_complete() -> None:

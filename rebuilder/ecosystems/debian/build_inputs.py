@@ -13,7 +13,7 @@ from rebuilder.ecosystems.debian.snapshot import UNNAMED
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
-from rebuilder.errors import FileGoneError, PackageInstallationError
+from rebuilder.errors import FileGoneError, InstallationLimitError, PackageInstallationError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment import Package
@@ -103,6 +103,8 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
     try:
         return context.environments.layered(base, layer, resolution.releases)
+    except InstallationLimitError as error:
+        raise NotRebuildable(Verdict.TIMED_OUT, str(error), Cause.RESOURCE_LIMIT) from error
     except PackageInstallationError as error:
         raise NotRebuildable(Verdict.UNSUPPORTED, str(error), Cause.NOT_SUPPORTED) from error
 

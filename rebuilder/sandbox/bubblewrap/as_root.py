@@ -20,6 +20,8 @@ from rebuilder.sandbox.bubblewrap import host_support, launcher_main, seccomp
 from rebuilder.sandbox.program_runner import program_archive
 
 _MEMORY_KIB = 4 << 20
+_SHARED = 256 << 20
+"""Bytes in ``/dev/shm``; nothing else below ``/dev`` can be written to, since it would be memory."""
 _ENVIRONMENT = {
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
     "DEBIAN_FRONTEND": "noninteractive",
@@ -120,7 +122,8 @@ def _words(filter_file: Path, bound: Sequence[_Bound], over: Path | None = None)
     ]
     for each, source in zip(bound, seen, strict=True):
         words += [each.option, source, each.inside]
-    words += ["--proc", "/proc", "--dev", "/dev", "--clearenv"]
+    shared = ["--perms", "1777", "--size", str(_SHARED), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+    words += ["--proc", "/proc", "--dev", "/dev", *shared, "--clearenv"]
     for name, value in _ENVIRONMENT.items():
         words += ["--setenv", name, value]
     return words
