@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.fleet import FleetFigures, RunnerFigures
@@ -69,6 +70,47 @@ class Bucket(Value):
     start: datetime
     verdicts: dict[Verdict, int]
     """Finished verifications, and ``infra-error`` for those that failed on our side; zeroes are left out."""
+
+
+MOST_DAYS = 400
+"""Days of which is remembered what stood then."""
+
+
+def standing_by_day(ended: Iterable[tuple[object, datetime, Verdict]]) -> tuple[Bucket, ...]:
+    """What stood at the end of each day (UTC) on which something ended, oldest first.
+
+    Args:
+        ended: Verifications in the order in which they count: which file each is about, when it ended, and what it
+            came to.
+    """
+    stands: dict[object, Verdict] = {}
+    numbers = Counter[Verdict]()
+    days: dict[datetime, dict[Verdict, int]] = {}
+    day: datetime | None = None
+    for file, finished, verdict in ended:
+        if (before := stands.get(file)) is not None:
+            numbers[before] -= 1
+        stands[file] = verdict
+        numbers[verdict] += 1
+        day = max(day or day_of(finished), day_of(finished))
+        days[day] = dict(+numbers)
+    kept = list(days.items())[-MOST_DAYS:]
+    return tuple(Bucket(start=day, verdicts=verdicts) for day, verdicts in kept)
+
+
+def moved(days: Iterable[Bucket], before: Verdict | None, finished: datetime, verdict: Verdict) -> tuple[Bucket, ...]:
+    """The same with one verification more, of a file of which ``before`` stood; no day is after it."""
+    known = {each.start: Counter(each.verdicts) for each in days}
+    numbers = known.get(day_of(finished)) or Counter(known[max(known)] if known else ())
+    numbers[before if before is not None else verdict] -= before is not None
+    numbers[verdict] += 1
+    known[day_of(finished)] = +numbers
+    return tuple(Bucket(start=day, verdicts=dict(known[day])) for day in sorted(known)[-MOST_DAYS:])
+
+
+def day_of(moment: datetime) -> datetime:
+    """The day (UTC) a moment is in, by its beginning."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class FailureGroup(Value):

@@ -15,12 +15,12 @@ from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt, Output, Run
 from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
-from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.environment import with_provides
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.graph import SourceTrail, with_nodes
-from rebuilder.model.provenance import Provenance
+from rebuilder.model.provenance import Provenance, ProvenanceStatus
 from rebuilder.model.value import Sha256Field, Value, indented_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 
@@ -122,6 +122,14 @@ class Report(Value):
         return self.decision.verdict is Verdict.REPRODUCED and index is not None and bool(self.attempts[index].written)
 
     @property
+    def environment(self) -> EnvironmentRef | None:
+        """The build environment on which the verdict rests; None where it rests on no build."""
+        index, compiled = self.decision.attempt, self.compiled
+        if index is not None:
+            return self.attempts[index].hypothesis.definition.toolchain
+        return compiled.definition.toolchain if compiled is not None else None
+
+    @property
     def compiled(self) -> CompiledHere | None:
         """The build that compiled code was compared with, where the verdict rests on no other."""
         return self.accounting.compiled if self.accounting is not None and self.decision.attempt is None else None
@@ -164,6 +172,13 @@ class Summary(Value):
     """Reproduced, with recorded metadata written into the finished archive; otherwise by the build alone."""
     doubt: str | None = None
     """Why nobody should believe it, in a sentence: its key was revoked from an earlier time on. Not in ledgers."""
+    cause: str | None = None
+    """The diagnosed cause that explains most (:class:`rebuilder.model.diagnosis.Cause`). This and what follows is in
+    signed statements and not in ledgers; None also for what was signed before it was."""
+    environment: str | None = None
+    """``NAME@SHA256`` of the build environment on which the verdict rests."""
+    publisher: str | None = None
+    """The repository that a verified attestation names, as a URL."""
 
     @property
     def identity(self) -> Identity:
@@ -212,15 +227,36 @@ def summarise(report: Report) -> Summary:
     )
 
 
+def listed(report: Report) -> Summary:
+    """The same with what lists are made by: why, in which environment, by whom."""
+    findings = report.diagnosis.findings if report.diagnosis is not None else ()
+    environment, provenance = report.environment, report.provenance
+    verified = provenance is not None and provenance.status is ProvenanceStatus.VERIFIED
+    publisher = provenance.publisher if provenance is not None and verified else None
+    return summarise(report).replace(
+        cause=findings[0].cause.value if findings else None,
+        environment=f"{environment.name}@{environment.sha256}" if environment is not None else None,
+        publisher=publisher.repository if publisher is not None else None,
+    )
+
+
+def path_part(*parts: str) -> str:
+    """Names from a registry as a path below the site's root: each part is percent-encoded, so that none leaves it.
+
+    ``.`` and ``..`` cannot come out. File systems allow 255 bytes for a part: a longer one is cut, and a digest keeps
+    it apart from others that begin alike.
+    """
+    encoded = (_cut(quote(part, safe="+!~@")) for part in parts)
+    return "/".join(part.replace(".", "%2E") if set(part) == {"."} else part for part in encoded)
+
+
 def page_path(ecosystem: str, name: str, version: str, filename: str, sha256: str) -> str:
     """Directory of an artifact's page below the site's root, without a slash at its end.
 
-    The digest is part of it: a file name that comes back with other bytes gets a page of its own.
-    Names come from registries; each part is percent-encoded, and ``.`` and ``..`` cannot come out. File systems
-    allow 255 bytes for a part: a longer one is cut, and a digest keeps it apart from others that begin alike.
+    The digest is part of it: a file name that comes back with other bytes gets a page of its own. Names are encoded
+    as :func:`path_part` says.
     """
-    parts = [_cut(quote(part, safe="+!~@")) for part in (ecosystem, name, version, filename)]
-    return "/".join(part.replace(".", "%2E") if set(part) == {"."} else part for part in parts) + f"/{sha256[:16]}"
+    return f"{path_part(ecosystem, name, version, filename)}/{sha256[:16]}"
 
 
 def _cut(part: str) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from sys import intern
+from typing import Any, NamedTuple
 
 from rebuilder.errors import CorruptStoreError, SigningError
 from rebuilder.log.entry import LogEntry
+from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.replayed import When
 from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
@@ -23,6 +25,14 @@ from rebuilder.signing.key_list import KeyList, KeyListError
 from rebuilder.signing.verdict import findings_of
 
 _HINT = "Restore the ledger from a backup, or verify the file again; then look for who can write to the ledger."
+
+
+class Beyond(NamedTuple):
+    """What a statement says beyond the row of a ledger; see :class:`Summary`."""
+
+    cause: str | None
+    environment: str | None
+    publisher: str | None
 
 
 class Agreement:
@@ -39,13 +49,20 @@ class Agreement:
         self._checked: set[bytes] = set()
         """Digests of envelopes, with the names of their keys, whose signatures fit."""
 
-    def check_summary(self, summary: Summary, envelope: str, key_id: str) -> None:
-        """Make sure that a row says what the statement about it says.
+    def check_summary(self, summary: Summary, envelope: str, key_id: str) -> Beyond:
+        """Make sure that a row says what the statement about it says; give what only the statement says.
 
         Raises:
             CorruptStoreError: it does not, or the statement is not ours.
         """
-        self._compare(summary, self._statement(summary.filename, envelope, key_id))
+        said = self._compare(summary, self._statement(summary.filename, envelope, key_id))
+        name, digest = (_at(said, "environment", *where) for where in (("name",), ("digest", "sha256")))
+        verified = _at(said, "upstream", "status") == ProvenanceStatus.VERIFIED.value
+        return Beyond(
+            _text(_at(said, "cause")),
+            _text(f"{name}@{digest}" if name and digest else None),
+            _text(_at(said, "upstream", "publisher", "repository") if verified else None),
+        )
 
     def check_report(self, signed: SignedReport) -> None:
         """Make sure that a report is the one that was signed, byte for byte.
@@ -179,6 +196,11 @@ def _at(document: object, *names: str) -> Any:
     for name in names:
         document = document.get(name) if isinstance(document, dict) else None
     return document
+
+
+def _text(value: object) -> str | None:
+    """Few values are those of many files: each is kept once."""
+    return intern(value) if isinstance(value, str) else None
 
 
 def _list(value: object) -> list[Any]:

@@ -177,6 +177,10 @@ def _findings(report: Report, report_sha256: Sha256) -> Document:
         findings["decidedBy"] = decision.attempt
     if decision.verdict is Verdict.UNAUTHENTICATED:
         findings["level"] = UNAUTHENTICATED
+    if report.diagnosis is not None and report.diagnosis.findings:
+        findings["cause"] = report.diagnosis.findings[0].cause.value
+    if (environment := report.environment) is not None:
+        findings["environment"] = {"name": environment.name, "digest": {"sha256": environment.sha256}}
     if evidence.source is not None:
         findings["source"] = evidence.source.document()
     if report.sboms:

@@ -14,8 +14,11 @@ from rebuilder.site.counts import percent
 from rebuilder.site.display import Moment, count, moment
 from rebuilder.site.marks import Mark, mark
 
+FILES, VERIFICATIONS = ("file", "files"), ("verification", "verifications")
 WIDTH, HEIGHT = 480, 180
 """Units of the drawing; it is scaled to the width there is."""
+_FEWEST = 8
+"""Columns there is room for at least: on the first days one of them is no wall."""
 _LEAST = 1.5
 """Height of a segment that would be too thin to be seen."""
 
@@ -95,20 +98,25 @@ class Chart:
     """Verdicts that occur, in the order of :class:`Verdict`."""
     whole: str
     """What the percentages of the legend are of, such as ``10 verifications``."""
+    unit: str
+    """What the numbers of the table are: ``ended`` or ``stood``."""
     rows: tuple[ChartRow, ...]
     """Columns that are not empty, newest first."""
 
 
-def chart(name: str, title: str, buckets: Sequence[Bucket]) -> Chart | None:
-    """Draw ``buckets``, oldest first; None when nothing ended in any of them."""
+def chart(name: str, title: str, buckets: Sequence[Bucket], *, standing: bool = False) -> Chart | None:
+    """Draw ``buckets``, oldest first; None when there is nothing in any of them.
+
+    ``standing``: they hold what stood then, and not what ended; the last of them is what there is now.
+    """
     totals = Counter[Verdict]()
-    for each in buckets:
+    for each in buckets[-1:] if standing else buckets:
         totals.update(each.verdicts)
     whole = totals.total()
     if not whole:
         return None
     top = _top(max(sum(each.verdicts.values()) for each in buckets))
-    pitch = WIDTH / len(buckets)
+    pitch = WIDTH / max(len(buckets), _FEWEST if standing else 1)
     columns = tuple(
         Column(round(pitch * (index + 0.1), 2), round(pitch * 0.8, 2), _segments(each.verdicts, top))
         for index, each in enumerate(buckets)
@@ -116,7 +124,7 @@ def chart(name: str, title: str, buckets: Sequence[Bucket]) -> Chart | None:
     return Chart(
         name=name,
         title=title,
-        spoken=_spoken(title, buckets, totals),
+        spoken=_spoken(title, buckets, totals, FILES if standing else VERIFICATIONS),
         width=WIDTH,
         height=HEIGHT,
         columns=columns,
@@ -130,7 +138,8 @@ def chart(name: str, title: str, buckets: Sequence[Bucket]) -> Chart | None:
             for each in Verdict
             if totals[each]
         ),
-        whole=count(whole, "verification", "verifications"),
+        whole=count(whole, *(FILES if standing else VERIFICATIONS)),
+        unit="stood" if standing else "ended",
         rows=tuple(_row(each) for each in reversed(buckets) if sum(each.verdicts.values())),
     )
 
@@ -170,11 +179,11 @@ def _path(verdict: Verdict, columns: Sequence[Column]) -> str:
     )
 
 
-def _spoken(title: str, buckets: Sequence[Bucket], totals: Counter[Verdict]) -> str:
+def _spoken(title: str, buckets: Sequence[Bucket], totals: Counter[Verdict], what: tuple[str, str]) -> str:
     highest = max(buckets, key=lambda each: sum(each.verdicts.values()))
-    most = count(sum(highest.verdicts.values()), "verification", "verifications")
+    most = count(sum(highest.verdicts.values()), *what)
     return (
-        f"{title}: {count(totals.total(), 'verification', 'verifications')}; {outcomes(totals)}. "
+        f"{title}: {count(totals.total(), *what)}; {outcomes(totals)}. "
         f"The highest column has {most} and begins at {moment(highest.start).text}."
     )
 

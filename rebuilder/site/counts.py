@@ -24,7 +24,6 @@ class CountRow:
     percent: str
     width: float
     """Percent, for a bar."""
-    href: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +91,17 @@ class FileCounts:
         """As they are published."""
         return {**{each: self.number(each) for each in STANDINGS}, UNTESTED.name: self.untested}
 
+    def document(self) -> dict[str, int]:
+        """All of it, zeroes left out."""
+        found = {**self.by_name(), "written": self.written}
+        return {name: number for name, number in found.items() if number}
+
+    @classmethod
+    def from_document(cls, found: Mapping[str, int]) -> Self:
+        """What :meth:`document` gave."""
+        standings = {each: found[each] for each in STANDINGS if each in found}
+        return cls(standings, found.get("written", 0), found.get(UNTESTED.name, 0))
+
     def ways(self) -> dict[str, int]:
         """The reproduced ones, by how."""
         return {
@@ -100,29 +110,78 @@ class FileCounts:
         }
 
 
+NOTHING = FileCounts({}, 0, 0)
+"""Of no files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Files of which the same can be said, as a part of a bar."""
+
+    label: str
+    tone: str
+    number: int
+    shown: str
+    percent: str
+    x: float
+    """Where it begins in the bar, in percent; and how wide it is."""
+    width: float
+    href: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """All files of something, divided by what stands of them: what is confirmed first, then what is not."""
+
+    total: int
+    confirmed: int
+    spoken: str
+    """All of it in words."""
+    parts: tuple[Part, ...]
+    """Those that have files."""
+
+
+_PARTS = (
+    ("reproduced by the build alone", "good", (Verdict.REPRODUCED.value,)),
+    ("reproduced with recorded values written", "also", ()),
+    ("equivalent", "near", (Verdict.EQUIVALENT.value,)),
+    ("accounted for, not rebuilt", "apart", (Verdict.ACCOUNTED.value,)),
+    ("identical with what nobody signed", "warn", (Verdict.UNAUTHENTICATED.value,)),
+    ("differ", "bad", (Verdict.DIFFERS.value,)),
+    ("could not be built", "warn", (Verdict.BUILD_FAILED.value, Verdict.INPUTS_MISSING.value, Verdict.TIMED_OUT.value)),
+    ("cannot be rebuilt yet", "mute", (Verdict.UNSUPPORTED.value,)),
+    ("signed by a key that was revoked", "warn", (REVOKED.name,)),
+    ("not yet tested", "none", ()),
+)
+
+
+def bar(counts: FileCounts, root: str | None = None) -> Bar:
+    """The bar; with ``root``, which leads to the site's root, its parts lead to lists where one list has them."""
+    numbers = [sum(counts.number(name) for name in names) for _, _, names in _PARTS]
+    numbers[0], numbers[1], numbers[-1] = numbers[0] - counts.written, counts.written, counts.untested
+    total, x, parts = counts.total, 0.0, list[Part]()
+    for (label, tone, names), number in zip(_PARTS, numbers, strict=True):
+        if number:
+            href = f"{root}verdicts/{names[0]}.html" if root is not None and len(names) == 1 else None
+            wide = width(number, total)
+            parts.append(Part(label, tone, number, f"{number:,}", percent(number, total), round(x, 2), wide, href))
+            x += wide
+    spoken = ", ".join(f"{each.shown} {each.label}" for each in parts)
+    return Bar(total, sum(numbers[:3]), f"Of {count(total, 'file', 'files')}: {spoken}.", tuple(parts))
+
+
 def _is_written(row: Summary) -> bool:
     return row.written and row.doubt is None
 
 
-def count_rows(counts: FileCounts, *, linked: bool) -> tuple[CountRow, ...]:
-    """A row for each published verdict and one for what has none: nothing is hidden.
-
-    ``linked``: the lists by verdict are there, and the page is at the site's root.
-    """
+def count_rows(counts: FileCounts) -> tuple[CountRow, ...]:
+    """A row for each published verdict and one for what has none: nothing is hidden."""
     shown = [each for each in STANDINGS if each != REVOKED.name or counts.number(each)]
     pairs: list[tuple[Mark, int]] = [(standing_mark(each), counts.number(each)) for each in shown]
     pairs.append((UNTESTED, counts.untested))
     total = counts.total
     return tuple(
-        CountRow(
-            mark=each,
-            number=number,
-            shown=f"{number:,}",
-            percent=percent(number, total),
-            width=width(number, total),
-            href=list_path(each.name) if linked and number and each is not UNTESTED else None,
-        )
-        for each, number in pairs
+        CountRow(each, number, f"{number:,}", percent(number, total), width(number, total)) for each, number in pairs
     )
 
 
@@ -159,8 +218,3 @@ def percent(part: int, total: int) -> str:
 def width(part: int, total: int) -> float:
     """A percentage as the width of a bar, 0 to 100."""
     return round(100 * part / total, 2) if total else 0.0
-
-
-def list_path(standing: str, kind: str = "html") -> str:
-    """Address of a list of files with one standing, below the site's root."""
-    return f"verdicts/{standing}.{kind}"

@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
-from rebuilder.model.operations import Operations
+from rebuilder.model.operations import Bucket, Operations
 from rebuilder.model.report import Report, Summary, page_path
 from rebuilder.model.value import Sha256, Sha256Field, Sha512, Sha512Field, Value, indented_json
 from rebuilder.resources import resource
+from rebuilder.site.counts import FileCounts
 
 
 class IndexEntry(Summary):
@@ -24,7 +25,7 @@ class IndexEntry(Summary):
 
 
 class Index(Value):
-    """The front page as data (``index.json``)."""
+    """The front page as data (``v1/index.json``)."""
 
     verifier: str
     key_id: str
@@ -36,6 +37,8 @@ class Index(Value):
     key was revoked. They add up to ``files_total``."""
     reproduced: dict[str, int] = {}
     """Of the reproduced ones, how many ``build-alone`` and how many ``metadata-written``."""
+    days: tuple[Bucket, ...] = ()
+    """What stood of all files at the end of each day on which something ended, by verdict; oldest first."""
     alarms: tuple[Alarm, ...]
     latest: tuple[IndexEntry, ...]
     """The newest verifications; all of them are in ``projects``."""
@@ -44,7 +47,7 @@ class Index(Value):
 
 
 class Projects(Value):
-    """The projects whose names begin alike as data (``projects/<beginning>.json``)."""
+    """The projects whose names begin alike as data (``v1/projects/<beginning>.json``)."""
 
     initial: str
     """How they begin; ``0`` stands for all that is no letter."""
@@ -54,15 +57,28 @@ class Projects(Value):
     """Documents that list the files, below the site's root, where there are too many for one."""
 
 
-class VerdictList(Value):
-    """The newest files with one verdict as data (``verdicts/<verdict>.json``)."""
+class FileList(Value):
+    """Files that have something in common as data: ``v1/KIND/KEY.json``, ``v1/ECOSYSTEM/PROJECT/index.json``."""
 
-    verdict: str
-    """Or ``revoked``: the key that signed it was revoked from an earlier time on, and nobody should believe it."""
+    kind: str
+    """What that is: ``verdicts``, ``ecosystems``, ``causes``, ``environments``, ``publishers``, ``project``."""
+    key: str
+    """Which one. Of verdicts also ``revoked``: the key that signed it was revoked from an earlier time on, and nobody
+    should believe it."""
+    counts: dict[str, int]
+    """Files by verdict; ``written``: those of ``reproduced`` with recorded values written. Zeroes are left out."""
     files_total: int
     """How many there are; the documents in ``projects`` have all."""
     files: tuple[IndexEntry, ...]
-    """The newest first."""
+    """The newest first, at most 500; of a project all."""
+
+
+class Overview(Value):
+    """All lists of one kind as data (``v1/<kind>/index.json``)."""
+
+    kind: str
+    lists: dict[str, dict[str, int]]
+    """The ``counts`` of each, by its ``key``."""
 
 
 class LoggedStatement(Value):
@@ -96,7 +112,7 @@ class Digests(Value):
 
 
 class Operate(Operations):
-    """What the service is doing as data (``operate.json``)."""
+    """What the service is doing as data (``v1/operate.json``)."""
 
     verifier: str
     alarms: tuple[RecordedAlarm, ...]
@@ -106,11 +122,12 @@ class Operate(Operations):
 SCHEMAS: Mapping[str, type[Value]] = {
     "digests.schema.json": Digests,
     "index.schema.json": Index,
+    "list.schema.json": FileList,
     "operate.schema.json": Operate,
+    "overview.schema.json": Overview,
     "projects.schema.json": Projects,
     "report.schema.json": Report,
     "statements.schema.json": Statements,
-    "verdicts.schema.json": VerdictList,
 }
 """File name of each published schema, and the value it describes."""
 
@@ -125,7 +142,7 @@ def schema(name: str) -> bytes:
 def index_document(
     latest: Sequence[Summary], alarms: Sequence[Alarm], counts: Mapping[str, int], **about: Any
 ) -> bytes:
-    """``index.json``; ``about`` has the remaining fields of :class:`Index`."""
+    """``v1/index.json``; ``about`` has the remaining fields of :class:`Index`."""
     total = sum(counts.values())
     entries = tuple(IndexEntry.model_validate(index_entry(each)) for each in latest)
     return indented_json(
@@ -134,28 +151,33 @@ def index_document(
 
 
 def operate_document(operations: Operations, alarms: Sequence[RecordedAlarm], verifier: str) -> bytes:
-    """``operate.json``; ``alarms`` are the open ones."""
+    """``v1/operate.json``; ``alarms`` are the open ones."""
     fields = {name: getattr(operations, name) for name in Operations.model_fields}
     return indented_json(Operate(**fields, alarms=tuple(alarms), verifier=verifier).document())
 
 
 def projects_document(prefix: str, files: Sequence[Summary]) -> bytes:
-    """``projects/<beginning>.json`` with files."""
+    """``v1/projects/<beginning>.json`` with files."""
     return _by_line({"initial": prefix}, files)
 
 
 def parts_document(prefix: str, parts: Sequence[str]) -> bytes:
-    """``projects/<beginning>.json`` that leads to others, by how the names in them begin."""
-    listed = tuple(f"projects/{each}.json" for each in parts)
-    return indented_json(Projects(initial=prefix, files=(), parts=listed).document())
+    """``v1/projects/<beginning>.json`` that leads to others, ``parts``, by how the names in them begin."""
+    return indented_json(Projects(initial=prefix, files=(), parts=tuple(parts)).document())
 
 
-def verdict_document(name: str, files: Sequence[Summary], total: int) -> bytes:
-    """``verdicts/<verdict>.json``."""
-    return _by_line({"verdict": name, "files_total": total}, files)
+def list_document(kind: str, key: str, counts: FileCounts, files: Sequence[Summary]) -> bytes:
+    """``v1/<kind>/<key>.json``."""
+    about = {"kind": kind, "key": key, "counts": counts.document(), "files_total": counts.total}
+    return _by_line(about, files)
 
 
-def _by_line(about: Mapping[str, str | int], files: Sequence[Summary]) -> bytes:
+def overview_document(kind: str, lists: Mapping[str, Mapping[str, int]]) -> bytes:
+    """``v1/<kind>/index.json``."""
+    return indented_json({"kind": kind, "lists": {key: dict(each) for key, each in lists.items()}})
+
+
+def _by_line(about: Mapping[str, Any], files: Sequence[Summary]) -> bytes:
     """A line for each file, so that two versions of a document can be compared by line."""
     lines = ",\n".join(json.dumps(index_entry(each), ensure_ascii=False) for each in files)
     head = json.dumps(about, separators=(",", ":"))[:-1]

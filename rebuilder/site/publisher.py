@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.errors import StoreError, UsageError
@@ -15,7 +14,7 @@ from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.incident import Incident
-from rebuilder.model.operations import Operations, public_alarms, public_operations
+from rebuilder.model.operations import Bucket, Operations, public_alarms, public_operations, standing_by_day
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.sbom import build_dependencies
 from rebuilder.model.value import Sha256, indented_json, sha256_hex
@@ -23,15 +22,18 @@ from rebuilder.resources import resource
 from rebuilder.signing.envelope import statement_of
 from rebuilder.site import documents
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
+from rebuilder.site.feeds import robots
+from rebuilder.site.kinds import address as href
+from rebuilder.site.kinds import data_path
 from rebuilder.site.listing import Front, Listing
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.alarms import alarms_page
 from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
 from rebuilder.site.pages.incident import incident_page
-from rebuilder.site.pages.index import project_path
+from rebuilder.site.pages.lists import project_path
 from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer
-from rebuilder.site.rows import current, newest_first
+from rebuilder.site.rows import artifact_key, current, newest_first
 from rebuilder.site.sections.accounting import DEFINITION, LOG
 from rebuilder.site.sections.build import derived_file
 from rebuilder.site.writing import Unlisted, Writer, made_from
@@ -125,12 +127,12 @@ class Site:
                 alarms=public_alarms(alarms) if self._public else alarms,
                 key_id=signed.key_id,
                 doubt=doubt,
-                project_href=project_path(artifact.ecosystem, artifact.name),
+                project_href=href(project_path(artifact.ecosystem, artifact.name)),
                 files={name: meaning for name, (meaning, _) in files.items()},
                 missing=missing,
                 log_tail=_log_tail(report, files),
                 diffoscope_text=_diffoscope_text(files),
-                address=f"{self._address.rstrip('/')}/{quote(directory, safe='/+!~@')}" if self._address else None,
+                address=f"{self._address.rstrip('/')}/{href(directory)}" if self._address else None,
             ),
         )
         self._write_environments(report)
@@ -164,8 +166,9 @@ class Site:
         alarms: Sequence[RecordedAlarm],
         now: datetime,
         *,
-        untested: int = 0,
+        untested: Mapping[str, int] | None = None,
         trust: str = "",
+        days: tuple[Bucket, ...] | None = None,
     ) -> Path:
         """Write everything that is not about one artifact and return the path of the front page.
 
@@ -173,8 +176,9 @@ class Site:
             summaries: All verifications, in any order; the newest of each file counts.
             alarms: All alarms that are kept; the front page and its JSON have the open ones.
             now: The time the front page gives as its own.
-            untested: Files that are known and have no verdict yet; they count in every denominator.
+            untested: Files that are known and have no verdict yet, by ecosystem; they count in every denominator.
             trust: Names what says which rows nobody should believe.
+            days: What stood at the end of each day on which something ended; as the summaries tell it without.
 
         Raises:
             StoreError: the directory cannot be written.
@@ -183,8 +187,9 @@ class Site:
         with self.listed() as left:
             self._begin()
             self._write_fixed()
-            front = self._front(files, alarms, now, untested)
-            self._listing.write(files, front, self._made_from(trust))
+            front = self._front(files, alarms, now, untested or {})
+            days = _by_day(summaries) if days is None else days
+            self._listing.write(files, days, front, self._made_from(trust))
             self._writer.sweep(now)
             self._unlisted.end(left)
         return self.root / "index.html"
@@ -196,9 +201,8 @@ class Site:
         alarms: Sequence[RecordedAlarm],
         now: datetime,
         *,
-        untested: int,
+        untested: Mapping[str, int],
         trust: str,
-        newest: Callable[[str, int], Sequence[Summary]],
     ) -> bool:
         """The same where only some rows changed: what does not show them is left alone.
 
@@ -209,7 +213,6 @@ class Site:
             now: The time the front page gives as its own, unless the newest that it lists is later.
             untested: As for :meth:`write_index`.
             trust: As for :meth:`write_index`; when it is another one, nothing is left alone.
-            newest: The newest files with a verdict, at most so many.
 
         Returns:
             False: nothing was written, and :meth:`write_index` is needed.
@@ -223,18 +226,18 @@ class Site:
             self._begin()
             published = [each for each in newest_first(alarmed) if self._published(each)]
             front = self._front(published, alarms, now, untested)
-            updated = self._listing.update(rows, front, self._made_from(trust), newest)
+            updated = self._listing.update(rows, front, self._made_from(trust))
             if updated:
                 self._unlisted.end(left)
             return updated
 
     def _front(
-        self, alarmed: Sequence[Summary], alarms: Sequence[RecordedAlarm], now: datetime, untested: int
+        self, alarmed: Sequence[Summary], alarms: Sequence[RecordedAlarm], now: datetime, untested: Mapping[str, int]
     ) -> Front:
         """What the front page shows besides rows; the page of alarms is written."""
         alarms = public_alarms(alarms) if self._public else alarms
         self._page("alarms.html", "alarms.html", alarms_page(alarmed, alarms))
-        return Front([each.alarm for each in alarms if each.open], alarmed, now, untested)
+        return Front([each for each in alarms if each.open], alarmed, now, untested)
 
     @contextlib.contextmanager
     def listed(self) -> Iterator[list[Path]]:
@@ -257,10 +260,11 @@ class Site:
 
     @property
     def _listing(self) -> Listing:
-        return Listing(self.root, self._writer, self._page, {"verifier": self._verifier, "key_id": self._key_id})
+        about = {"verifier": self._verifier, "key_id": self._key_id}
+        return Listing(self.root, self._writer, self._page, about, self._address)
 
     def _made_from(self, trust: str) -> str:
-        return made_from(self._verifier, self._key_id, self._operated, trust)
+        return made_from(self._verifier, self._key_id, self._operated, self._address, trust)
 
     def write_operations(self, operations: Operations, alarms: Sequence[RecordedAlarm]) -> Path:
         """Write the page and the data about the service and return the path of the page.
@@ -278,7 +282,7 @@ class Site:
         if self._public:
             operations, still_open = public_operations(operations), public_alarms(still_open)
         page = operate_page(operations, still_open, self._published)
-        self._writer.write("operate.json", documents.operate_document(operations, still_open, self._verifier))
+        self._writer.write(data_path(_OPERATE), documents.operate_document(operations, still_open, self._verifier))
         self._writer.write(_OPERATE, self._renderer.html("operate.html", page, operated=True))
         return self.root / _OPERATE
 
@@ -323,7 +327,11 @@ class Site:
         for folder in ("static", "schemas"):
             for source in sorted((resource("reports") / folder).iterdir()):
                 self._writer.write(f"{folder}/{source.name}", source.read_bytes())
-        self._page("about.html", "about.html", about_page(self._key_id, list(documents.SCHEMAS)))
+        self._writer.write("favicon.ico", (resource("reports") / "static" / "favicon.ico").read_bytes())
+        self._writer.write("robots.txt", robots(self._address))
+        about = about_page(self._key_id, list(documents.SCHEMAS))
+        self._page("compliance.html", "compliance.html", about)
+        self._page("about.html", "about.html", about)
 
     def _page(self, path: str, template: str, page: object) -> None:
         self._writer.write(path, self._html(template, page))
@@ -394,6 +402,11 @@ def _vulnerabilities(report: Report, export: Export) -> bytes:
             "built_with": {purl: each for purl, each in known.items() if each},
         }
     )
+
+
+def _by_day(summaries: Sequence[Summary]) -> tuple[Bucket, ...]:
+    ended = [each for each in reversed(newest_first(summaries)) if each.verdict.publishable]
+    return standing_by_day((artifact_key(each), each.finished, each.verdict) for each in ended)
 
 
 def _compiled(report: Report) -> CompiledHere | None:

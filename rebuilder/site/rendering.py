@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from jinja2.bccache import Bucket
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
-"""Content-Security-Policy of every page: one style sheet and one picture of our own, and nothing that runs."""
+"""Content-Security-Policy of every page: one style sheet and pictures of our own, and nothing that runs."""
+TYPING_POLICY = f"{POLICY}; script-src 'self'"
+"""That of pages where a project is looked up: one script of our own narrows what they list."""
 
 
 class Renderer:
@@ -32,7 +34,7 @@ class Renderer:
 
         ``operated``: the site has a page about the service, and the navigation leads to it.
         """
-        about = {"policy": POLICY, "verifier": self._verifier, "operated": operated}
+        about = {"policy": POLICY, "typing_policy": TYPING_POLICY, "verifier": self._verifier, "operated": operated}
         text = self._environment.get_template(template).render(page=page, **about)
         return text.encode("utf-8", "backslashreplace")
 

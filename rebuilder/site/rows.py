@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.report import Summary
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
+from rebuilder.site.kinds import CAUSES
 from rebuilder.site.marks import REVOKED, Mark, mark
 
 
@@ -21,6 +24,9 @@ class Row:
     version: str
     filename: str
     sentence: str
+    """The diagnosed cause where there is one; else what the verdict says."""
+    cause_href: str | None
+    """Of the list of its cause."""
     when: Moment
     href: str | None
     """The artifact's page; None when that page shows a later verification, or is the present page."""
@@ -28,19 +34,31 @@ class Row:
     """Set when the row stands for several verifications that said the same: ``5 times, last``."""
 
 
-def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1) -> Row:
+def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1, listed: bool = False) -> Row:
     """The row of ``summary``, the last of ``times``, on a page from which ``root`` leads to the site's root."""
+    cause = CAUSES.key(summary)
+    sentence = CAUSES.label(cause) if cause is not None else summary.sentence
     return Row(
         mark=mark(summary.verdict, summary.kind) if summary.doubt is None else REVOKED,
         ecosystem=visible(summary.ecosystem, SHORT),
         project=visible(summary.name, SHORT),
         version=visible(summary.version, SHORT),
         filename=visible(summary.filename, SHORT),
-        sentence=visible(summary.sentence if summary.doubt is None else summary.doubt, LONG),
+        sentence=visible(sentence if summary.doubt is None else summary.doubt, LONG),
+        cause_href=f"{root}{CAUSES.path(cause)}" if cause is not None and listed else None,
         when=moment(summary.finished),
         href=page_href(root, summary) if linked else None,
         times=f"{times:,} times, last" if times > 1 else None,
     )
+
+
+_LETTERS = frozenset(string.ascii_lowercase)
+
+
+def prefix_of(name: str, length: int) -> str:
+    """How a project's name begins, for the names of pages: letters, and ``0`` for all that is none."""
+    padded = name[:length].lower().ljust(length)
+    return "".join(each if each in _LETTERS else "0" for each in padded[:length])
 
 
 def artifact_key(summary: Summary) -> tuple[str, ...]:
@@ -63,21 +81,12 @@ def current(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 def by_version(summaries: Iterable[Summary]) -> list[Summary]:
-    """Newest version first (PEP 440 where it applies, else as text), then by file name."""
+    """Newest version of a project first, by the rules of its ecosystem, then by file name."""
     ordered = sorted(summaries, key=lambda each: (each.filename, each.sha256))
     grouped = itertools.groupby(sorted(ordered, key=lambda each: each.version), key=lambda each: each.version)
     groups = [(version, list(group)) for version, group in grouped]
-    groups.sort(key=lambda pair: _version_key(pair[0]), reverse=True)
+    groups.sort(key=lambda pair: conventions(pair[1][0].ecosystem).version_key(pair[0]), reverse=True)
     return [each for _, group in groups for each in group]
-
-
-def _version_key(version: str) -> tuple[int, object, str]:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return (1, Version(version), version)
-    except InvalidVersion:
-        return (0, version, version)
 
 
 MOST_EARLIER = 10

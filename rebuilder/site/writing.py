@@ -46,14 +46,16 @@ class Writer:
             ) from error
         return True
 
-    def remove_others(self, directory: str, keep: set[str]) -> None:
+    def remove_others(self, directory: str, keep: set[str], ending: str = "") -> None:
         """Remove the plain files of ``directory`` that are not in ``keep``; what cannot be removed stays.
+
+        ``ending``: only those whose names end so.
 
         Called last, when no page links to them any more.
         """
         with contextlib.suppress(OSError):
             for entry in list(os.scandir(self._root / directory)):
-                if entry.name not in keep and entry.is_file(follow_symlinks=False):
+                if entry.name not in keep and entry.name.endswith(ending) and entry.is_file(follow_symlinks=False):
                     Path(entry.path).unlink(missing_ok=True)
 
     def remove(self, *paths: str) -> None:

@@ -18,11 +18,19 @@ from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
 from rebuilder.model.environment import Specification
 from rebuilder.model.regression import regression, severity
-from rebuilder.model.report import Report, Sbom, SignedReport, Summary, page_path, report_document, summarise
+from rebuilder.model.report import (
+    Report,
+    Sbom,
+    SignedReport,
+    Summary,
+    listed,
+    page_path,
+    report_document,
+    summarise,
+)
 from rebuilder.model.sbom import artifact_sbom, build_dependencies, environment_sbom, packages_of, release_key
 from rebuilder.model.value import Sha256
-from rebuilder.model.verdict import Verdict
-from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.agreement import Agreement, Beyond
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.key_directory import KeyDirectory, KeyNotGoodError
 from rebuilder.signing.key_list import KeyListError, Use
@@ -67,8 +75,8 @@ class Signer:
     """Writes what rebuilderd's clients read; None: nothing is written for them."""
     specification: Callable[[Sha256], Specification | None] = lambda _: None
     """What a build environment was made from, by the digest of its tree; None: that is not known here."""
-    _agreed: set[bytes] = field(default_factory=set, init=False)
-    """Digests of rows that were compared with their statements and are the same."""
+    _agreed: dict[bytes, Beyond] = field(default_factory=dict, init=False)
+    """By the digests of rows that were compared with their statements and are the same: what these say beyond."""
     _noted: set[str] = field(default_factory=set, init=False)
     """Environments and build dependencies that the ledger has by name, as far as this process knows."""
     _fresh: list[Summary] = field(default_factory=list, init=False)
@@ -193,7 +201,7 @@ class Signer:
         if any(each.kind is AlarmKind.DIGEST_CHANGED for each in signed.report.alarms):
             self.write_pages_of(signed.report.artifact.purl)  # what was published before says that it was replaced
         self.ledger.published(number, self.clock.now())
-        self._fresh.append(summarise(signed.report))
+        self._fresh.append(listed(signed.report))
         return path
 
     def write_pages_of(self, purl: str) -> None:
@@ -309,23 +317,19 @@ class Signer:
             digests = [(row, sha256(row.model_dump_json().encode()).digest()) for row in some]
             envelopes = self.ledger.envelopes(row for row, digest in digests if digest not in self._agreed)
             for row, digest in digests:
-                problem = None if digest in self._agreed else self._problem(row, envelopes.get(row.identity))
-                if problem is None:
-                    self._agreed.add(digest)
-                    kept.append(row)
-                else:
-                    self._alarm(row.purl, row.filename, problem)
-                    refused.append(problem)
+                try:
+                    if digest not in self._agreed:
+                        self._agreed[digest] = self._compared(row, envelopes.get(row.identity))
+                    kept.append(row.replace(**self._agreed[digest]._asdict()))
+                except CorruptError as error:
+                    self._alarm(row.purl, row.filename, error)
+                    refused.append(error)
         return kept, refused
 
-    def _problem(self, row: Summary, envelope: tuple[str, str] | None) -> CorruptError | None:
+    def _compared(self, row: Summary, envelope: tuple[str, str] | None) -> Beyond:
         if envelope is None:
-            return CorruptStoreError(f"The ledger has a verdict on {row.filename} that was never signed.")
-        try:
-            self.agreement.check_summary(row, *envelope)
-        except CorruptError as error:
-            return error
-        return None
+            raise CorruptStoreError(f"The ledger has a verdict on {row.filename} that was never signed.")
+        return self.agreement.check_summary(row, *envelope)
 
     def _log(self, *, whole: bool) -> list[CorruptError]:
         try:
@@ -368,7 +372,9 @@ class Signer:
         now = self.clock.now()
         told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
         untested = self.ledger.statistics.untested()
-        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested, trust=trust)
+        days = self.ledger.statistics.by_day()
+        when = max(told, default=now)
+        self.site.write_index(summaries, alarms, when, untested=untested, trust=trust, days=days)
         self._fresh.clear()
         return refused
 
@@ -401,21 +407,10 @@ class Signer:
             max((each.last_seen for each in alarms), default=datetime.min.replace(tzinfo=UTC)),
             untested=self.ledger.statistics.untested(),
             trust=self.keys.trust,
-            newest=self._newest,
         )
         if not updated:
             self.write_index()
         self._fresh.clear()
-
-    def _newest(self, standing: str, limit: int) -> list[Summary]:
-        """The newest files with a standing, as far as they are what was signed."""
-        doubted = self.keys.doubted()
-        if standing not in {each.value for each in Verdict}:
-            rows = [each for each in self.ledger.latest() if each.identity in doubted]
-        else:
-            rows = self.ledger.standing(verdict=Verdict(standing), limit=limit + len(doubted))
-            rows = [each for each in rows if each.identity not in doubted]
-        return self.told(rows[:limit])
 
     def _alarms(self) -> list[RecordedAlarm]:
         book = self.ledger.alarm_book

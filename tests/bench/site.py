@@ -34,7 +34,10 @@ from tests.fakes.published import identical, signable
 FILES = 100_000
 _VERSIONS = 5
 """Files of one project."""
-_MAY_BE_WRITTEN = ("pypi/", "projects/", "verdicts/", "sha256/", "sha512/", "log/", "api/v0/", "index.", "alarms.")
+_MAY_BE_WRITTEN = (
+    *("pypi/", "projects/", "verdicts/", "ecosystems/", "environments/", "causes/", "publishers/", "v1/", "sha256/"),
+    *("sha512/", "log/", "api/v0/", "index.", "alarms.", "feed.", "regressions."),
+)
 _MOST_WRITTEN = 40
 """Files of one artifact and its statements (20), and what leads to it; no page of another artifact."""
 _AT_ONCE = 1000

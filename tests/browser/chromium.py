@@ -54,10 +54,14 @@ class Browser:
 
     def open(self, page: Path, *, width: int = DESKTOP, scheme: str = "light", media: str = "screen") -> None:
         """Load a file at a width, with a colour scheme, as a screen or on paper."""
+        self.emulate(width=width, scheme=scheme, media=media)
+        self.driver.get("file://" + quote(str(page)))
+
+    def emulate(self, *, width: int, scheme: str = "light", media: str = "screen") -> None:
+        """The same of the page that is open."""
         self._command("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._command("Emulation.setEmulatedMedia", media=media, features=features)
-        self.driver.get("file://" + quote(str(page)))
 
     def script(self, source: str) -> Any:
         """Run a function body in the page."""

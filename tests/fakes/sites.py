@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
-from rebuilder.model.report import Summary
+from rebuilder.model.report import Summary, listed
 from rebuilder.site.publisher import Site
 from rebuilder.store.protocol import Blobs
 from tests.fakes import operations, reports, trails
@@ -35,7 +35,7 @@ def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
         if name == "equivalent":
             alarms.append(reports.alarm(report.artifact))
         alarms += report.alarms
-        known += history
+        known += [listed(report), *history[1:]]
         kept = [
             RecordedAlarm(number=100 + at, alarm=each, severity=each.kind.severity, last_seen=each.raised)
             for at, each in enumerate(alarms)
@@ -43,5 +43,5 @@ def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
         pages[name] = site.write_artifact(reports.signed(report, key_id=KEY_ID), history, kept)
     kept += operations.alarms(known)
     site.write_operations(operations.busy(known), kept)
-    site.write_index(known, kept, reports.NOW, untested=4)
+    site.write_index(known, kept, reports.NOW, untested={"pypi": 4})
     return pages

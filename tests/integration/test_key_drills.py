@@ -105,7 +105,7 @@ def test_compromise_drill(tmp_path: Path) -> None:
     assert "a key that was revoked" not in page(operator, BEFORE)
     rows = {
         each["sha256"]: each.get("doubt", "")
-        for each in json.loads((operator.site / "index.json").read_text())["latest"]
+        for each in json.loads((operator.site / "v1/index.json").read_text())["latest"]
     }
     assert rows[AFTER.artifact.sha256].startswith("Do not believe")
     assert not rows[BEFORE.artifact.sha256].startswith("Do not believe")
@@ -131,13 +131,13 @@ def test_what_a_revoked_key_signed_counts_as_nothing_anywhere(tmp_path: Path) ->
     operator.keys("rotate", "statements", roots=())
     since = f"{operator.today - 5 * DAY:%Y-%m-%dT%H:%M:%S}"
     operator.keys("revoke", key_id, "--since", since, "--reason", "The laptop is gone.")
-    index = json.loads((operator.site / "index.json").read_text())
+    index = json.loads((operator.site / "v1/index.json").read_text())
     counted = {name: number for name, number in index["counts"].items() if number}
     assert {"reproduced": 1, "build-failed": 1, "revoked": 2} == counted
     assert 4 == index["files_total"]
     front = (operator.site / "index.html").read_text()
     assert "1 of 4 known files (25.0 %) was confirmed by a rebuild; 1 could not be built, 2 signed by a key" in front
-    assert 2 == json.loads((operator.site / "verdicts" / "revoked.json").read_text())["files_total"]
+    assert 2 == json.loads((operator.site / "v1/verdicts" / "revoked.json").read_text())["files_total"]
     assert not (operator.site / "verdicts" / "equivalent.html").exists()
     listed = json.loads((operator.site / "api/v0/pkgs/list").read_text())
     status = {each["name"]: (each["status"], each["has_attestation"]) for each in listed}

@@ -45,10 +45,10 @@ ADDRESSES = (
     "/api/v1/verdicts",
     "/api/v1/openapi.json",
     "/operate.html",
-    "/operate.json",
+    "/v1/operate.json",
     "/alarms.html",
     "/index.html",
-    "/index.json",
+    "/v1/index.json",
     "/about.html",
 )
 

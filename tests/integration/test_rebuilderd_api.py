@@ -407,7 +407,7 @@ def test_what_is_good_is_not_listed_as_another_project(tmp_path: Path) -> None:
 def test_a_site_without_its_list_of_packages_is_not_taken_for_one_that_has_it(tmp_path: Path) -> None:
     """The list is written first: who is ended before it leaves pages that are written whole by the next."""
     with serving_packages(tmp_path, lambda blobs: [debian_package(blobs, "curl 8 amd64", DEB)]) as packages:
-        writer, front = packages.signer.rebuilderd, packages.site / "index.json"
+        writer, front = packages.signer.rebuilderd, packages.site / "v1/index.json"
         assert writer is not None
         before = front.read_bytes()
         report = debian_package(MemoryBlobs(), "cargo 1 amd64", OTHER)

@@ -72,7 +72,7 @@ class Harness:
         assert name in str(error.value)
         assert error.value.hint
         assert self.page(self.good).is_file()
-        listed = json.loads((self.site / "index.json").read_text())
+        listed = json.loads((self.site / "v1/index.json").read_text())
         assert [self.good.report.artifact.filename] == [each["filename"] for each in listed["latest"]]
         assert 0 == listed["counts"]["reproduced"]
         assert not any('"reproduced"' in each.read_text() for each in self.site.glob("**/report.json"))
@@ -149,7 +149,7 @@ def test_rows_alone(harness: Harness, change: str, words: str) -> None:
     harness.write(f"update {change} where {whose}")
     with pytest.raises(CorruptStoreError, match=words):
         harness.press.publish_all()
-    listed = json.loads((harness.site / "index.json").read_text())
+    listed = json.loads((harness.site / "v1/index.json").read_text())
     assert [harness.good.report.artifact.sha256] == [each["sha256"] for each in listed["latest"]]
 
 
@@ -158,7 +158,7 @@ def test_rows_after_they_were_published(harness: Harness) -> None:
     harness.press.publish_all()
     harness.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
     assert 1 == len(harness.press.write_index())
-    assert 0 == json.loads((harness.site / "index.json").read_text())["counts"]["reproduced"]
+    assert 0 == json.loads((harness.site / "v1/index.json").read_text())["counts"]["reproduced"]
 
 
 def test_rows_that_an_alarm_is_about(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from rebuilder.resources import resource
-from rebuilder.site.rendering import POLICY
+from rebuilder.site.rendering import POLICY, TYPING_POLICY
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.sites import write_site
 
@@ -23,7 +23,7 @@ ALLOWED = {
     "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "main", "footer", "section", "h1", "h2",
     "h3", "h4", "p", "b", "ul", "ol", "li", "dl", "div", "dt", "dd", "span", "code", "pre", "table", "caption", "thead",
     "tbody", "tfoot", "tr", "th", "td", "time", "details", "summary", "img", "svg", "rect",
-    "g", "path", "text", "desc", "article", "defs", "pattern",
+    "g", "path", "text", "desc", "article", "defs", "pattern", "label", "input",
 }
 # fmt: on
 SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
@@ -86,10 +86,50 @@ def pages(root: Path) -> list[Path]:
 
 
 def test_every_kind_of_page_is_there(root: Path, pages: list[Path]) -> None:
-    """Sixteen artifacts, nine lists, projects, and four pages at the top."""
-    assert {"index.html", "alarms.html", "about.html", "operate.html"} == {path.name for path in root.glob("*.html")}
-    assert 9 == len(list((root / "verdicts").glob("*.html")))
-    assert 16 == len([path for path in pages if path.is_relative_to(root / "pypi")])
+    """Sixteen artifacts, each with the pages above it, lists of every kind, projects, and five pages at the top."""
+    top = {"index.html", "alarms.html", "about.html", "compliance.html", "operate.html"}
+    assert top == {path.name for path in root.glob("*.html")}
+    assert 10 == len(list((root / "verdicts").glob("*.html")))
+    depths = Counter(len(path.relative_to(root).parts) for path in pages if path.is_relative_to(root / "pypi"))
+    assert {2: 1, 3: 16, 4: 16, 5: 16, 6: 16} == depths
+    for kind in ("causes", "environments", "publishers", "projects"):
+        assert len(list((root / kind).glob("*.html"))) > 1
+
+
+def test_every_address_can_be_shortened(root: Path, pages: list[Path]) -> None:
+    """The directory of each page, and each one above it, has a page of its own."""
+    above = {parent for path in pages for parent in path.relative_to(root).parents}
+    assert len(above) > 60
+    assert [] == [each for each in above if not (root / each / "index.html").is_file()]
+
+
+def forwards(page: Path) -> bool:
+    """Whether it only leads to the page of the one file there is."""
+    return "refresh" in [attrs.get("http-equiv") for _, attrs in read(page).elements]
+
+
+def test_every_page_has_data(root: Path, pages: list[Path]) -> None:
+    """A page of files or lists names its JSON, which is there; that of a release is its project's."""
+    fixed = {"about.html", "alarms.html", "compliance.html", "operate.html"}
+    asked = [path for path in pages if path.name not in fixed and not forwards(path)]
+    assert len(asked) > 40
+    for path in asked:
+        json = [attrs["href"] for tag, attrs in read(path).elements if attrs.get("type") == "application/json"]
+        assert 1 == len(json), path
+        assert (path.parent / unquote(json[0])).is_file()
+
+
+def test_every_page_says_what_it_is(pages: list[Path]) -> None:
+    """In one sentence, for those who find it elsewhere; no two files have the same."""
+    assert pages
+    said = {}
+    for path in pages:
+        named = [attrs["content"] for _, attrs in read(path).elements if attrs.get("name") == "description"]
+        assert 1 == len(named)
+        assert 20 < len(named[0])
+        said[path] = named[0]
+    files = [text for path, text in said.items() if "pypi" in path.parts]
+    assert len(set(files)) > 30
 
 
 def test_policy_comes_before_anything_that_loads(pages: list[Path]) -> None:
@@ -97,16 +137,24 @@ def test_policy_comes_before_anything_that_loads(pages: list[Path]) -> None:
     assert pages
     for path in pages:
         tags = read(path).elements
+        typing = any(tag == "script" for tag, _ in tags)
         assert [("html", {"lang": "en"}), ("head", {}), ("meta", {"charset": "utf-8"})] == tags[:3]
-        assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) == tags[3]
+        assert (
+            "meta",
+            {"http-equiv": "Content-Security-Policy", "content": TYPING_POLICY if typing else POLICY},
+        ) == tags[3]
 
 
-def test_no_element_or_attribute_runs_or_styles(pages: list[Path]) -> None:
-    """Only known elements; no handlers, no inline styles, no addresses but relative, http and https ones."""
+def test_no_element_or_attribute_runs_or_styles(root: Path, pages: list[Path]) -> None:
+    """Only known elements and one script of ours; no handlers, no inline styles, only relative or web addresses."""
     assert pages
     for path in pages:
         assert read(path).elements
         for tag, attrs in read(path).elements:
+            if tag == "script":
+                assert {"src", "defer"} == attrs.keys()
+                assert (root / "static/find.js").resolve() == (path.parent / attrs["src"]).resolve()
+                continue
             assert tag in ALLOWED
             assert [] == [name for name in attrs if name.startswith("on") or name in {"style", "srcdoc", "action"}]
             schemes = {urlsplit(attrs[name]).scheme for name in {"href", "src"} & attrs.keys()}
@@ -115,7 +163,7 @@ def test_no_element_or_attribute_runs_or_styles(pages: list[Path]) -> None:
 
 def test_hostile_text_is_text(root: Path) -> None:
     """The payload is there to be read: in words, with every hidden character spelled."""
-    page = next(path for path in root.rglob("index.html") if "script" in str(path))
+    page = next(path for path in root.glob("pypi/*/*/*/*/index.html") if "script" in str(path))
     text = read(page).text
     assert (
         "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&⟨U+202E⟩txt.exe⟨U+001B⟩[31m⟨U+0000⟩⟨U+200B⟩" in text
@@ -128,7 +176,7 @@ def test_hostile_text_is_text(root: Path) -> None:
 
 def test_hostile_certificates_and_trees_are_text(root: Path) -> None:
     """Traits of a publisher, claims, tags, notes and paths: readable, never links, and not without end."""
-    page = next((root / "pypi" / "snare").rglob("index.html"))
+    page = next((root / "pypi" / "snare").glob("*/*/*/index.html"))
     document = read(page)
     assert 10 < document.text.count("<script>alert(1)</script>")
     assert "javascript:alert(5)" not in {attrs.get("href") for _, attrs in document.elements}
@@ -140,16 +188,16 @@ def test_hostile_certificates_and_trees_are_text(root: Path) -> None:
 
 def test_what_was_not_checked_is_said(root: Path) -> None:
     """A report from before has no trail, and says that nobody looked for attestations."""
-    text = read(next((root / "pypi" / "spindle").rglob("index.html"))).text
+    text = read(next((root / "pypi" / "spindle").glob("*/*/*/index.html"))).text
     assert "This was not checked by the version of the rebuilder that made this report." in text
     assert "Where it comes from" not in text
 
 
 def test_the_banner_stands_before_everything_but_the_verdict(root: Path) -> None:
     """Nobody who reads “reproduced” misses it."""
-    ids = read(next((root / "pypi" / "bobbin").rglob("index.html"))).ids
+    ids = read(next((root / "pypi" / "bobbin").glob("*/*/*/index.html"))).ids
     assert ["verdict", "banner"] == ids[ids.index("verdict") : ids.index("verdict") + 2]
-    assert "banner" not in read(next((root / "pypi" / "loom").rglob("index.html"))).ids
+    assert "banner" not in read(next((root / "pypi" / "loom").glob("*/*/*/index.html"))).ids
 
 
 def test_no_hidden_character_reaches_a_page(pages: list[Path]) -> None:
@@ -213,5 +261,6 @@ def test_templates_escape_everything() -> None:
     """No template opts out."""
     templates = [each.read_text() for each in (resource("reports") / "templates").iterdir()]
     assert templates
-    opting_out = re.compile(r"\bsafe\b|autoescape|Markup|<script|style=|\bon[a-z]+=")
+    ours = r"<script(?! src=\"[^\"]*static/find.js\" defer></)"
+    opting_out = re.compile(rf"\bsafe\b|autoescape|Markup|{ours}|style=|\bon[a-z]+=")
     assert [] == [text for text in templates if opting_out.search(text)]

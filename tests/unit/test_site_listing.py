@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import StoreError
+from rebuilder.model.operations import standing_by_day
 from rebuilder.model.report import Summary, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site import listing
-from rebuilder.site.marks import standing
-from rebuilder.site.pages import index
 from rebuilder.site.publisher import Site
 from rebuilder.site.rows import artifact_key, newest_first
 from rebuilder.site.writing import PARTIAL, Unlisted, Writer
@@ -54,16 +53,13 @@ class Published:
     def whole(self) -> None:
         """Write all of it."""
         files = self.standing()
-        self.site.write_index(files, [], files[0].finished, untested=3)
+        days = standing_by_day((artifact_key(each), each.finished, each.verdict) for each in self.rows)
+        self.site.write_index(files, [], files[0].finished, untested={"pypi": 3}, days=days)
 
     def update(self, *rows: Summary, trust: str = "") -> bool:
         """These came in."""
         self.rows += rows
-
-        def newest(name: str, limit: int) -> Sequence[Summary]:
-            return [each for each in self.standing() if standing(each) == name][:limit]
-
-        return self.site.update_index(rows, [], [], reports.NOW, untested=3, trust=trust, newest=newest)
+        return self.site.update_index(rows, [], [], reports.NOW, untested={"pypi": 3}, trust=trust)
 
     def faulty(self, writes: int, act: Callable[[], object]) -> bool:
         """After so many files the disk is full; whether it came to that."""
@@ -102,9 +98,8 @@ class Published:
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
     """A site with few files on a page, and none yet."""
     monkeypatch.setattr(listing, "MOST_TOGETHER", 4)
-    for module in (listing, index):
-        monkeypatch.setattr(module, "MOST_LISTED", 6)
-        monkeypatch.setattr(module, "LATEST", 5)
+    monkeypatch.setattr(listing, "MOST_LISTED", 6)
+    monkeypatch.setattr(listing, "LATEST", 5)
     return Published(tmp_path / "site")
 
 
@@ -122,7 +117,12 @@ def test_row_by_row_it_becomes_what_it_is_when_written_whole(published: Publishe
             verdict = chance.choice(verdicts)
             doubt = chance.choice([None, None, None, "Do not believe it."])
             written = verdict is Verdict.REPRODUCED and chance.random() < 0.3
-            rows.append(row(number, name, verdict=verdict, doubt=doubt, written=written))
+            beyond = {
+                "cause": chance.choice([None, "locale", "file-order", "gone-since"]),
+                "environment": chance.choice([None, f"trixie@{'ab' * 32}", "../x@y"]),
+                "publisher": chance.choice([None, "https://forge.example.org/a/b"]),
+            }
+            rows.append(row(number, name, verdict=verdict, doubt=doubt, written=written, **beyond))
         if chance.random() < 0.2:  # the disk is full for once
             published.faulty(chance.randint(0, 12), partial(published.update, *rows))
         if not published.update(*rows) and published.rows:
@@ -133,24 +133,43 @@ def test_row_by_row_it_becomes_what_it_is_when_written_whole(published: Publishe
     again.rows = published.rows
     again.whole()
     assert again.files() == published.files()
-    assert any(len(Path(each).stem) > 1 for each in again.files() if each.startswith("projects"))
+    assert any(len(Path(each).stem) > 1 for each in again.files() if each.startswith("v1/projects"))
+
+
+def both(page: str) -> set[str]:
+    """A page and its JSON."""
+    return {f"{page}.html", f"v1/{page}.json"}
+
+
+def project(name: str, version: str = "3.1.6", filename: str | None = None) -> set[str]:
+    """What is about a project, one release of it and one file."""
+    of_it = {f"pypi/{name}/{each}" for each in ("badge.svg", "badge.json", "feed.atom")}
+    release = f"pypi/{name}/{version}"
+    file = f"{release}/{filename or f'{name}-1.whl'}"
+    return of_it | both(f"pypi/{name}/index") | {f"{release}/index.html", f"{file}/index.html"}
+
+
+def led(name: str) -> set[str]:
+    """What leads to the only file of a release, and so stays as it is."""
+    return {f"pypi/{name}/3.1.6/index.html", f"pypi/{name}/3.1.6/{name}-1.whl/index.html"}
 
 
 def test_only_what_shows_a_row_is_written_for_it(published: Published) -> None:
     """One page of projects, one list, the front page, their documents, and nothing else."""
     published.rows = [row(number, name) for number, name in enumerate(("aa", "ab", "ac", "ad", "ae", "bb", "c"))]
     published.whole()
-    projects = {"projects/b.html", "projects/b.json"}
-    lists = {f"verdicts/{name}.{kind}" for name in ("reproduced", "differs") for kind in ("html", "json")}
-    front = {"index.html", "index.json"}
-    assert {*front, *lists, *projects} == published.written(row(60, "bb", verdict=Verdict.DIFFERS))
+    projects = both("projects/b")
+    lists = both("verdicts/reproduced") | both("verdicts/differs")
+    front = {"feed.atom"} | both("index") | both("verdicts/index") | both("pypi/index") | both("ecosystems/index")
+    found = published.written(row(60, "bb", verdict=Verdict.DIFFERS))
+    assert {*front, *lists, *projects, *project("bb") - led("bb")} == found
     # Its page is full: it is divided, and the one above leads to the new one.
     found = published.written(row(61, "ab", version="2", filename="ab-2.whl"))
-    reproduced = {"verdicts/reproduced.html", "verdicts/reproduced.json"}
-    assert {*front, *reproduced, "projects/ab.html", "projects/ab.json"} == found
+    reproduced = both("verdicts/reproduced")
+    badges = {"pypi/ab/badge.svg", "pypi/ab/badge.json"}  # of a version that is not the newest, nothing changes
+    assert {*front, *reproduced, *both("projects/ab"), *project("ab", "2", "ab-2.whl")} - badges == found
     found = published.written(row(62, "a"))
-    divided = {f"projects/{each}.{kind}" for each in ("a", "a0") for kind in ("html", "json")}
-    assert {*front, *reproduced, *divided} == found
+    assert {*front, *reproduced, *both("projects/a"), *both("projects/a0"), *project("a")} == found
 
 
 def test_nothing_changes_by_what_is_known(published: Published) -> None:
@@ -190,7 +209,7 @@ def test_after_a_fault_between_two_files_all_is_written(
         again.rows = one.rows
         again.whole()
         assert again.files() == one.files()
-        writes += 1
+        writes += 3
     assert faults > 12
 
 
@@ -198,9 +217,9 @@ def test_a_damaged_page_of_projects_loses_none(published: Published) -> None:
     """It is not taken for one that has no files yet, however deep it is."""
     published.rows = [row(number, name) for number, name in enumerate(("aa", "ab", "ac", "ad", "ae"))]
     published.whole()
-    (published.root / "projects/ab.json").write_text("{")
+    (published.root / "v1/projects/ab.json").write_text("{")
     assert not published.update(row(60, "ab", version="2", filename="ab-2.whl"))
-    (published.root / "projects/ab.json").unlink()
+    (published.root / "v1/projects/ab.json").unlink()
     assert not published.update(row(61, "ab", version="3", filename="ab-3.whl"))
 
 
@@ -209,7 +228,7 @@ def test_without_something_to_go_on_from_all_is_written(published: Published, wh
     """A site that another version wrote, or that lost a file, is not patched."""
     published.rows = [row(5, "a")]
     published.whole()
-    page, document = published.root / "index.html", published.root / "index.json"
+    page, document = published.root / "index.html", published.root / "v1/index.json"
     if what == "gone":
         document.unlink()
     elif what == "cut":

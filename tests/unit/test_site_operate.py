@@ -305,10 +305,10 @@ def test_data_and_page_tell_the_same(site: Site, tmp_path: Path, summaries: list
     value = operations.busy(summaries)
     site.write_operations(value, alarms)
     site.write_index(summaries, alarms, NOW)
-    found = Operate.model_validate_json((tmp_path / "operate.json").read_bytes())
+    found = Operate.model_validate_json((tmp_path / "v1/operate.json").read_bytes())
     assert value == Operations.model_validate(found.model_dump(exclude={"verifier", "alarms"}))
     assert [each for each in alarms if each.open] == list(found.alarms)
-    index = Index.model_validate_json((tmp_path / "index.json").read_bytes())
+    index = Index.model_validate_json((tmp_path / "v1/index.json").read_bytes())
     assert [each.alarm for each in alarms if each.open] == list(index.alarms)
 
 
@@ -323,12 +323,15 @@ def test_only_a_site_with_the_page_links_to_it(site: Site, tmp_path: Path, summa
     assert {True} == {"operate.html" in (tmp_path / each).read_text() for each in pages}
 
 
-def test_the_front_page_leaves_our_own_operation_out(site: Site, tmp_path: Path) -> None:
-    """Its readers ask about files; the alarm is on the page of alarms and in the data."""
-    site.write_index([], [operations.recorded(1, AlarmKind.QUEUE_AGE, sentence="Work waits for 7 hours.")], NOW)
-    assert "Work waits" not in (tmp_path / "index.html").read_text()
+def test_the_front_page_names_our_own_operation_last(site: Site, tmp_path: Path) -> None:
+    """Its readers ask about files first; what the alarm says is on the page of alarms and in the data."""
+    ours = operations.recorded(1, AlarmKind.QUEUE_AGE, sentence="Work waits for 7 hours.")
+    site.write_index([], [ours, operations.recorded(2, AlarmKind.DIGEST_CHANGED)], NOW)
+    front = (tmp_path / "index.html").read_text()
+    assert 0 < front.index("Published bytes changed") < front.index("Work waits too long")
+    assert "Work waits for 7 hours." not in front
     assert "Work waits for 7 hours." in (tmp_path / "alarms.html").read_text()
-    assert "queue-age" in (tmp_path / "index.json").read_text()
+    assert "queue-age" in (tmp_path / "v1/index.json").read_text()
 
 
 def test_only_pages_that_are_there_are_linked(site: Site, tmp_path: Path) -> None:

@@ -8,15 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.operations import standing_by_day
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.site.counts import FileCounts
+from rebuilder.site.counts import FileCounts, bar
+from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, ENVIRONMENTS, PUBLISHERS, VERDICTS, lists_of
 from rebuilder.site.marks import SENTENCES, alarm_words, mark
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.artifact import ArtifactPage, PageContext, artifact_page
-from rebuilder.site.pages.index import IndexPage, index_page, list_page, prefix_of, project_path
-from rebuilder.site.rows import by_version, current, history_section
+from rebuilder.site.pages.index import FrontFacts, IndexPage, index_page
+from rebuilder.site.pages.lists import (
+    file_page,
+    forward_page,
+    kind_page,
+    overview_page,
+    project_page,
+    project_path,
+    projects_page,
+    release_page,
+    worst,
+)
+from rebuilder.site.rows import by_version, current, history_section, prefix_of, row
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 
@@ -36,8 +50,21 @@ def summary(**changes: object) -> Summary:
 
 def front(files: list[Summary], alarms: list[Alarm], *, untested: int = 0) -> IndexPage:
     """The front page of a site that knows these files."""
-    counts = FileCounts.of(files, untested)
-    return index_page(files[:3], alarms, files, counts=counts, initials=(), now=reports.NOW, made_from="x")
+    ended = [(each.identity, each.finished, each.verdict) for each in files]
+    facts = FrontFacts(
+        counts=FileCounts.of(files, untested),
+        ecosystems={"pypi": FileCounts.of(files, 0), "npm": FileCounts({}, 0, untested)},
+        days=standing_by_day(sorted(ended, key=lambda each: each[1])),
+        causes={"locale": FileCounts.of(files[:1], 0)},
+        initials=(),
+        now=reports.NOW,
+        made_from="x",
+    )
+    recorded = [
+        RecordedAlarm(number=number, alarm=each, severity=each.kind.severity, last_seen=each.raised)
+        for number, each in enumerate(alarms)
+    ]
+    return index_page(files[:3], recorded, files, facts)
 
 
 @pytest.mark.parametrize("verdict", reports.EVERY)
@@ -128,14 +155,14 @@ def test_every_normalisation_has_a_sentence() -> None:
 
 
 def test_alarms_take_a_line_each_on_the_front_page() -> None:
-    """Three and how many more; only a file with a page has an address."""
+    """Five and how many more; only a file with a page has an address."""
     this = summary()
     known = reports.alarm(reports.reproduced(MemoryBlobs()).artifact)
     lost = known.replace(filename="gone.whl")
-    shown = front([this], [known, lost, lost, lost, lost])
-    assert (3, "2 more") == (len(shown.alarms), shown.more_alarms)
-    assert [True, False, False] == [note.href is not None for note in shown.alarms]
-    assert None is front([this], [known, lost, lost]).more_alarms
+    shown = front([this], [known, *[lost] * 6])
+    assert (5, "2 more") == (len(shown.alarms), shown.more_alarms)
+    assert [True, False, False, False, False] == [note.href is not None for note in shown.alarms]
+    assert None is front([this], [known, *[lost] * 4]).more_alarms
 
 
 def test_quoted_lines_stand_one_above_the_other() -> None:
@@ -259,25 +286,24 @@ def test_the_newest_verification_of_each_file_counts() -> None:
 
 
 def test_counts_add_up_to_the_denominator() -> None:
-    """Every verdict has a row, also with nothing in it, and so have files that were not tested."""
+    """Every file is in one part of the bar, those that were not tested, too."""
     files = [summary(version=str(number)) for number in range(6)] + [summary(version="x", verdict=Verdict.UNSUPPORTED)]
     shown = front(files, [], untested=3)
-    numbers = {row.mark.name: row.number for row in shown.counts}
-    built = {"reproduced", "equivalent", "differs", "unauthenticated", "accounted"}
-    assert built | {"build-failed", "inputs-missing", "unsupported", "timed-out"} == numbers.keys() - {"untested"}
-    assert 10 == sum(numbers.values())
+    percents = {each.label: each.percent for each in shown.bar.parts}
+    assert (10, 6, 10) == (shown.bar.total, shown.bar.confirmed, sum(each.number for each in shown.bar.parts))
     expected = "6 of 10 known files (60.0 %) were confirmed by a rebuild; 1 cannot be rebuilt yet, 3 not yet tested."
     assert expected == shown.headline
-    assert {"reproduced": "60.0 %", "unsupported": "10.0 %", "untested": "30.0 %", "differs": "0 %"}.items() <= {
-        row.mark.name: row.percent for row in shown.counts
-    }.items()
+    alone = {"reproduced by the build alone": "60.0 %", "cannot be rebuilt yet": "10.0 %", "not yet tested": "30.0 %"}
+    assert alone == percents
+    assert "60.0 %" == shown.confirmed
+    assert ["100 % confirmed", "0 % confirmed"] != [each.note for each in shown.ecosystems]
+    assert [("pypi", "7 files"), ("npm", "3 files")] == [(each.label, each.number) for each in shown.ecosystems]
 
 
 def test_hardly_any_is_not_none_and_almost_all_is_not_all() -> None:
     """Rounding never turns one file into nothing."""
     files = [summary(version=str(number)) for number in range(9999)] + [summary(version="x", verdict=Verdict.DIFFERS)]
-    percents = {row.mark.name: row.percent for row in front(files, []).counts}
-    assert ("99.9 %", "0.1 %") == (percents["reproduced"], percents["differs"])
+    assert ["99.9 %", "0.1 %"] == [each.percent for each in front(files, []).bar.parts]
 
 
 def test_nothing_yet_is_no_division_by_zero() -> None:
@@ -289,11 +315,10 @@ def test_nothing_yet_is_no_division_by_zero() -> None:
 def test_long_lists_say_what_they_leave_out() -> None:
     """The newest are listed; a sentence says how many there are."""
     files = [summary(version=str(number)) for number in range(5)]
-    shown = list_page("reproduced", files, 501)
-    assert 5 == len(shown.rows)
-    assert "501 files" == shown.total
-    assert shown.hidden is not None
-    assert list_page("reproduced", files, 5).hidden is None
+    shown = kind_page(VERDICTS, "reproduced", files, FileCounts({"reproduced": 501}, 0, 0))
+    assert (5, "501 files") == (len(shown.rows), shown.note)
+    assert "The newest 5 are listed here; the pages of the projects have all." == shown.hidden
+    assert kind_page(VERDICTS, "reproduced", files, FileCounts.of(files, 0)).hidden is None
 
 
 def test_what_nobody_should_believe_is_no_verdict() -> None:
@@ -301,8 +326,9 @@ def test_what_nobody_should_believe_is_no_verdict() -> None:
     said = "Its key was revoked."
     files = [summary(), summary(version="2", doubt=said), summary(version="3", written=True, doubt=said)]
     shown = front(files, [])
-    numbers = {each.mark.name: each.number for each in shown.counts}
-    assert (1, 2, 3) == (numbers["reproduced"], numbers["revoked"], sum(numbers.values()))
+    numbers = {each.label: each.number for each in shown.bar.parts}
+    assert {"reproduced by the build alone": 1, "signed by a key that was revoked": 2} == numbers
+    assert [[VERDICTS, ECOSYSTEMS]] == [[kind for kind, _ in lists_of(files[1].replace(cause="locale"))]]
     expected = "1 of 3 known files (33.3 %) was confirmed by a rebuild; 2 signed by a key that was revoked."
     assert expected == shown.headline
     assert "100 %" in str(shown.reproduced)
@@ -315,7 +341,105 @@ def test_projects_are_found_by_initial() -> None:
     """Letters; everything else, and the end of a name, under one sign."""
     found = {name: prefix_of(name, 3) for name in ("Zope", "a", "2to3", "größe", "ärger", "@types/node")}
     assert {"Zope": "zop", "a": "a00", "2to3": "0to", "größe": "gr0", "ärger": "0rg", "@types/node": "0ty"} == found
-    assert "projects/z.html#pypi%3AZope" == project_path("pypi", "Zope")
+    assert "npm/@types%2Fnode/index.html" == project_path("npm", "@types/node")
+    assert "pypi/%2E%2E/index.html" == project_path("pypi", "..")
+
+
+def test_a_cause_stands_where_a_verdict_only_counts() -> None:
+    """Lists say why, and lead to what has the same cause; what is reproduced, or not believed, has none."""
+    differs = summary(verdict=Verdict.DIFFERS, cause="locale", sentence="2 files inside it differ.")
+    shown = row(differs, "../", listed=True)
+    assert (Cause.LOCALE.spoken, "../causes/locale.html") == (shown.sentence, shown.cause_href)
+    assert None is row(differs, "../").cause_href
+    assert [None, None, None] == [
+        CAUSES.key(each)
+        for each in (summary(cause="locale"), differs.replace(doubt="No."), differs.replace(cause="of-tomorrow"))
+    ]
+    page = kind_page(CAUSES, "locale", [differs], FileCounts.of([differs], 0))
+    assert (Cause.LOCALE.spoken, Cause.LOCALE.advice) == (page.title, page.advice)
+
+
+def test_environments_and_publishers_are_lists_with_names_that_lead_nowhere_else() -> None:
+    """A tree by its digest; a repository as an address only where it is one over https."""
+    tree = f"trixie@{'ab' * 32}"
+    assert "trixie, tree abababababababab…" == ENVIRONMENTS.label(tree)
+    for name in ("https://forge.example.org/a/b", "javascript:alert(1)", "../../x", "a" * 400):
+        path = PUBLISHERS.path(name)
+        assert ("publishers", 1) == (path.partition("/")[0], path.count("/"))
+        found = kind_page(PUBLISHERS, name, [summary(publisher=name)], FileCounts({}, 0, 0))
+        assert name.startswith("https") is (found.link is not None)
+
+
+def test_a_project_shows_its_versions_in_their_order() -> None:
+    """The strip from old to new, each as bad as its worst file; a version leads to its page."""
+    files = [summary(version="1.9"), summary(version="1.10"), summary(version="1.2", verdict=Verdict.DIFFERS)]
+    bad = summary(version="1.10", filename="other.whl", verdict=Verdict.BUILD_FAILED)
+    shown = project_page([*files, bad])
+    assert [("1.2", "differs"), ("1.9", "reproduced"), ("1.10", "build-failed")] == [
+        (each.label, each.mark.name) for each in shown.strip
+    ]
+    assert "1.10/index.html" == shown.strip[2].href
+    assert "1 of 3 versions came out in full. The newest that we looked at is 1.10." == shown.lead
+    doubted = summary(doubt="No.")
+    assert "revoked" == worst([doubted, files[0]]).name
+
+
+def test_bytes_that_were_exchanged_are_said_above_all_else() -> None:
+    """On the page of the project, of the release and of the file name; not where names differ."""
+    files = [summary(), summary(sha256="cd" * 32), summary(filename="other.whl")]
+    pages = [make(files[:2]) for make in (project_page, release_page, file_page)]
+    assert 3 == len({each.title for each in pages})
+    for each in pages:
+        assert "Published bytes changed: spindle-3.1.6-py3-none-any.whl" in (each.warning or "")
+    assert None is release_page(files[1:]).warning
+    assert "9a" not in forward_page("pypi/spindle/3.1.6/index.html", files[1]).href.partition("/")[0]
+    assert forward_page("pypi/spindle/3.1.6/index.html", files[1]).href.endswith("cdcdcdcdcdcdcdcd/index.html")
+
+
+def test_lists_are_led_to_with_what_is_in_them() -> None:
+    """Causes with most files first; verdicts in the order of pages; projects by name with their versions."""
+    lists = {"locale": FileCounts({"differs": 1}, 0, 0), "file-order": FileCounts({"differs": 3}, 0, 0)}
+    assert [Cause.FILE_ORDER.spoken, Cause.LOCALE.spoken] == [
+        each.label for each in overview_page(CAUSES, lists).entries
+    ]
+    verdicts = {"differs": FileCounts({"differs": 9}, 0, 0), "reproduced": FileCounts({"reproduced": 1}, 0, 0)}
+    assert ["Reproduced", "Differs"] == [each.label for each in overview_page(VERDICTS, verdicts).entries]
+    shown = projects_page("s", [summary(), summary(version="2"), summary(version="2", filename="x.whl")], ())
+    assert [("spindle", "2 versions", 3)] == [(each.label, each.number, each.bar.total) for each in shown.entries]
+
+
+def test_a_bar_tells_the_ways_of_being_confirmed_apart() -> None:
+    """By the build alone, with values written, equivalent; what is accounted for is no part of them."""
+    found = bar(FileCounts({"reproduced": 5, "equivalent": 2, "accounted": 3}, 2, 1), "")
+    assert [("good", 3), ("also", 2), ("near", 2), ("apart", 3), ("none", 1)] == [
+        (each.tone, each.number) for each in found.parts
+    ]
+    assert (11, 7) == (found.total, found.confirmed)
+    assert 100 == pytest.approx(found.parts[-1].x + found.parts[-1].width, abs=0.05)
+
+
+def test_replaced_bytes_come_before_what_got_worse_and_what_fails_here() -> None:
+    """What was published stands first, however old it is; regressions have a place of their own."""
+    subject = reports.artifact()
+    kinds = (AlarmKind.INDEX_UNREACHABLE, AlarmKind.TAG_MOVED, AlarmKind.DIGEST_CHANGED, AlarmKind.REGRESSION)
+    shown = front([summary()], [reports.alarm(subject, kind) for kind in kinds])
+    assert ["Published bytes changed", "A tag leads elsewhere", "A registry does not answer"] == [
+        each.heading for each in shown.alarms
+    ]
+    assert ["Confirmed before, and not any more"] == [each.heading for each in shown.worse]
+
+
+def test_a_chart_begins_with_its_first_day() -> None:
+    """One column on the first day, as wide as later ones; a day on which nothing changed stands as the one before."""
+    first = front([summary()], []).chart
+    assert first is not None
+    assert (1, "1 file") == (len(first.columns), first.whole)
+    assert 100 > first.columns[0].width
+    later = summary(version="2", finished=reports.NOW + timedelta(days=3))
+    found = front([summary(), later], []).chart
+    assert found is not None
+    assert ["2 stood", "1 stood", "1 stood", "1 stood"] == [f"{each.number} {found.unit}" for each in found.rows]
+    assert None is front([], []).chart
 
 
 def test_every_kind_has_words() -> None:

@@ -26,6 +26,8 @@ _TYPES = {
     "key": "text/plain; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".pem": "application/x-pem-file",
     ".png": "image/png",

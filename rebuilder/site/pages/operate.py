@@ -244,7 +244,7 @@ def operate_page(
         by_watch=_by_watch(queue),
         more_watched=_more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
         charts=tuple(each for each in charts if each is not None),
-        counts=count_rows(files, linked=False),
+        counts=count_rows(files),
         ways=reproduced_ways(files.number(Verdict.REPRODUCED.value), files.written),
         total=count(known, "file", "files"),
         known=f"{known:,}",

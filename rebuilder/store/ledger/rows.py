@@ -29,7 +29,7 @@ _Kind = TypeVar("_Kind", bound=Value)
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
-SUMMARY = tuple(name for name in Summary.model_fields if name != "doubt")
+SUMMARY = tuple(name for name in Summary.model_fields if name not in {"doubt", "cause", "environment", "publisher"})
 """The fields of a summary that are columns."""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, String, and_, exists, func, select
 
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, Spread, spread, together
-from rebuilder.model.operations import Bucket, Operations, QueueState
+from rebuilder.model.operations import Bucket, Operations, QueueState, standing_by_day
 from rebuilder.model.report import Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
@@ -69,13 +69,28 @@ class Statistics:
         with self._database.reading() as connection:
             return together(self._standing(connection, now)[0].values())
 
-    def untested(self) -> int:
-        """Of :meth:`standing`, the files without a verdict; it takes no time to count the others."""
+    def untested(self) -> dict[str, int]:
+        """Of :meth:`standing`, the files without a verdict by ecosystem; it takes no time to count the others."""
         artifact, verification = tables.artifact.c, tables.verification.c
         tested = exists().where(verification.artifact_id == artifact.id, verification.state == "done")
+        query = select(artifact.ecosystem, func.count()).where(~tested).group_by(artifact.ecosystem)
         with self._database.reading() as connection:
-            seen = connection.execute(select(func.count()).select_from(tables.artifact).where(~tested)).scalar() or 0
-            return int(seen) + sum(counted(connection, "unseen").values())
+            found = Counter(counted(connection, "unseen"))
+            for ecosystem, number in connection.execute(query):
+                found[ecosystem] += number
+        return dict(sorted(found.items()))
+
+    def by_day(self) -> tuple[Bucket, ...]:
+        """What stood of all files at the end of each day on which a verification ended, oldest first."""
+        verification = tables.verification.c
+        query = (
+            select(verification.artifact_id, verification.finished, verification.verdict)
+            .where(verification.state == "done")
+            .order_by(verification.id)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query)
+            return standing_by_day((file, finished, Verdict(verdict)) for file, finished, verdict in rows)
 
     def operations(self, now: datetime) -> Operations:
         """What the Operate page shows."""
