@@ -142,9 +142,14 @@ class EnvironmentStore:
     def remake(self, name: str) -> BuildEnvironment:
         """Make it afresh from what the archive has now; the one before stays available by its digest.
 
+        Of one that lies over another, that one is: which packages come over it is planned anew.
+
         Raises:
             BuildEnvironmentError: it cannot be made.
         """
+        layer = self._current(name, "layers") if NAME.fullmatch(name) else None
+        if layer is not None and layer.base is not None:
+            name = self.record(layer.base).spec.name
         spec = self._specs(name)
         with _disk_errors(self._root), self._lock(name):
             return self._checked(self._make(spec))

@@ -24,7 +24,7 @@ BASE = Manifest(name="own", suite="trixie", packages=("?essential",), configured
 def store(etc_apt: Path, keyring: Path, root: Path) -> EnvironmentStore:
     """A store that makes its environments from an archive."""
     maker = Mmdebstrap(etc_apt=etc_apt, keyring=keyring, as_root=as_root)
-    return EnvironmentStore(root, FixedClock(), maker=maker, as_root=as_root)
+    return EnvironmentStore(root, FixedClock(), maker=maker, as_root=as_root, specs={BASE.name: BASE}.__getitem__)
 
 
 def package(file: Path) -> LayerPackage:

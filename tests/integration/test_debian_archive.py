@@ -145,6 +145,9 @@ def test_unknown_names_and_versions(machine: Machine) -> None:
     for text, words in (("huge", "There is no package huge in trixie"), ("tiny==2-1", "has tiny 2-1")):
         with pytest.raises(UsageError, match=words):
             machine.evidence(text)
+    with pytest.raises(UsageError) as caught:
+        machine.evidence("tiny-udeb")
+    assert "udebs" in str(caught.value.hint)
     with pytest.raises(UsageError, match="has the suite sid"):
         machine.evidence("tiny@sid")
 

@@ -354,6 +354,13 @@ def test_scripts_lock_nothing_and_their_failure_is_theirs(archive: Archive, tmp_
     assert [] == list((tmp_path / "store/making").glob("[!.]*"))
 
 
+def test_made_afresh(archive: Archive, tmp_path: Path) -> None:
+    """What lies over another is planned anew; what is below is made from what the archive has now."""
+    environments = store(archive, tmp_path / "store")
+    layered = environments.layered(environments.get(BASE), [package(Path(pool(archive, "needed")[0]))], ())
+    assert ("own", ()) == ((afresh := environments.remake(layered.name)).name, afresh.layers)
+
+
 def test_those_that_nobody_uses_go(archive: Archive, tmp_path: Path) -> None:
     """Not while a report names one; then it, and its base only when no other lies over that."""
     environments = store(archive, tmp_path / "store")

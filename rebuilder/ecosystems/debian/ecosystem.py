@@ -287,7 +287,10 @@ class Debian(Ecosystem):
     def _unknown(self, subject: Subject) -> UnknownProjectError:
         suites = dict.fromkeys(each.suite for each in self.archive.settings.of(subject.suite))
         return UnknownProjectError(
-            f"There is no package {subject.name} in {', '.join(suites)}.", hint="Check the spelling of its name."
+            f"There is no package {subject.name} in {', '.join(suites)}.",
+            hint="Packages of the installer (udebs) are not looked at."
+            if subject.name.endswith("-udeb")
+            else "Check the spelling of its name.",
         )
 
     def _no_version(self, subject: Subject, found: list[Candidate]) -> UsageError:
