@@ -38,8 +38,9 @@ _MAY_BE_WRITTEN = (
     *("pypi/", "projects/", "verdicts/", "ecosystems/", "environments/", "causes/", "publishers/", "v1/", "sha256/"),
     *("sha512/", "log/", "api/v0/", "index.", "alarms.", "feed.", "regressions."),
 )
-_MOST_WRITTEN = 40
-"""Files of one artifact and its statements (20), and what leads to it; no page of another artifact."""
+_MOST_WRITTEN = 50
+"""Files of one artifact and its statements (21), its project and release, and the lists and their documents that have
+it; no page of another artifact."""
 _AT_ONCE = 1000
 _NAME, _VERSION = "template0name", "7.6.54321"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
