@@ -205,7 +205,7 @@ class Coordinator:
             RebuilderError: something on our side failed; it says nothing about the artifact.
         """
         check = verification.order.check if verification.order is not None else Check.VERIFY
-        if before is not None and check is Check.INPUTS and can_be_repeated(before.report):
+        if before is not None and check is Check.INPUTS and can_be_repeated(before.report, self.parts.environments):
             tried = self._attempts(verification, before.report.evidence)
             return reexamine(self.parts, before, tried, verification.started)
         if before is not None and check is Check.ENVIRONMENT:

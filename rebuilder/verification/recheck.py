@@ -6,7 +6,8 @@ from datetime import datetime
 
 from rebuilder import __version__
 from rebuilder.diagnose.case import DiagnosisInput
-from rebuilder.errors import NoGuestError
+from rebuilder.environments.protocol import Environments
+from rebuilder.errors import BuildEnvironmentError, NoGuestError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -25,13 +26,22 @@ _MOST_BYTES = 2 << 30
 _GONE = "{} is no longer at its address; its bytes were kept when it was."
 
 
-def can_be_repeated(report: Report) -> bool:
-    """Whether the definition the verdict rests on is one that is still run; otherwise all is examined anew."""
+def can_be_repeated(report: Report, environments: Environments) -> bool:
+    """Whether the definition the verdict rests on is one that is still run; otherwise all is examined anew.
+
+    One that does not name what nobody signed of its build environment, because it was not told yet, is not.
+    """
     index = report.decision.attempt
     definition = report.attempts[index].hypothesis.definition if index is not None else None
     if report.accounting is not None and index is None:
         return False  # it rests on no definition
-    return bool(report.attempts) and (definition is None or retired_input(definition) is None)
+    if definition is None or retired_input(definition) is not None:
+        return bool(report.attempts) and definition is None
+    try:
+        environment = environments.by_digest(definition.toolchain.sha256)
+    except BuildEnvironmentError:
+        return True  # which says what is missing
+    return environment.ref.unauthenticated == definition.toolchain.unauthenticated
 
 
 def reexamine(parts: Parts, signed: SignedReport, tried: AttemptRunner, started: datetime) -> Report:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import SigningError
 from rebuilder.model.accounting import Accounting, Content, How
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import decide
+from rebuilder.model.environment import Specification
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.consistency import check_report
@@ -20,6 +23,7 @@ from rebuilder.site.sections.accounting import accounting_section
 from rebuilder.verification.recheck import can_be_repeated
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.environments import FakeEnvironments
 
 BUILDER = Builder(id="tag:example.org,2026:rebuilder")
 HONEST, PUT_IN = reports.accounted(MemoryBlobs()), reports.accounted(MemoryBlobs(), put_in=True)
@@ -112,8 +116,29 @@ def test_the_section_of_a_page() -> None:
     assert {each.runs for each in Content} == {True, False}
 
 
-def test_what_rests_on_an_accounting_is_examined_anew() -> None:
+def test_what_rests_on_an_accounting_is_examined_anew(tmp_path: Path) -> None:
     """There is no definition that could be run again for it."""
-    failed = reports.build_failed(MemoryBlobs())
-    assert can_be_repeated(failed)
-    assert not can_be_repeated(HONEST.replace(attempts=failed.attempts))
+    failed, environments = reports.build_failed(MemoryBlobs()), FakeEnvironments(tmp_path)
+    assert can_be_repeated(failed, environments)
+    assert not can_be_repeated(HONEST.replace(attempts=failed.attempts), environments)
+
+
+def test_what_does_not_name_what_nobody_signed_is_examined_anew(tmp_path: Path) -> None:
+    """A report from before such packages were told would be signed again as what it is not."""
+    told = reports.unauthenticated(MemoryBlobs())
+    assert told.decision.attempt is not None
+    attempt = told.attempts[told.decision.attempt]
+    unsigned = attempt.hypothesis.definition.toolchain.unauthenticated
+    made = Specification(method="configured", suite="trixie", packages=unsigned, recipe=2)
+
+    class Kept(FakeEnvironments):
+        def by_digest(self, sha256: str) -> BuildEnvironment:
+            return self.get("trixie").replace(sha256=sha256, specification=made)
+
+    assert can_be_repeated(told, Kept(tmp_path))
+    silent = attempt.hypothesis.definition.toolchain.replace(unauthenticated=())
+    hypothesis = attempt.hypothesis.replace(definition=attempt.hypothesis.definition.replace(toolchain=silent))
+    before = told.replace(
+        attempts=tuple(each.replace(hypothesis=hypothesis) if each is attempt else each for each in told.attempts)
+    )
+    assert not can_be_repeated(before, Kept(tmp_path))
