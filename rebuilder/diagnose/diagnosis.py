@@ -51,7 +51,7 @@ def diagnose(case: DiagnosisInput, ecosystem: EcosystemRules | None = None) -> D
     """
     ecosystem = ecosystem or EcosystemRules()
     alone = case.comparison is None or case.comparison.level is Level.IDENTICAL
-    if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict is Verdict.REPRODUCED and alone):
+    if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict.identical and alone):
         return None
     case = replace(case, ecosystem=ecosystem, taken_lines=case.taken_lines | ecosystem.consequences(case))
     claims: list[Claim] = []

@@ -35,6 +35,11 @@ class Verdict(StrEnum):
         return self in {Verdict.REPRODUCED, Verdict.EQUIVALENT}
 
     @property
+    def identical(self) -> bool:
+        """True when the rebuild has the published bytes, whatever that is worth."""
+        return self in {Verdict.REPRODUCED, Verdict.UNAUTHENTICATED}
+
+    @property
     def publishable(self) -> bool:
         """False for our own faults, which are retried and never signed."""
         return self is not Verdict.INFRA_ERROR

@@ -203,7 +203,8 @@ def _read(documents: Documents) -> PublishedReport:
     version = provenance["predicate"]["runDetails"]["builder"]["version"]["sandbox"]
     kernel = _KERNEL.match(str(version))
     published, rebuilt = _digest(subject["digest"]["sha256"]), _digest(made["digest"]["sha256"])
-    if (said["verdict"] == Verdict.REPRODUCED.value) != (decided is not None and (finished or rebuilt) == published):
+    identical = any(said["verdict"] == each.value for each in Verdict if each.identical)
+    if identical != (decided is not None and (finished or rebuilt) == published):
         raise ValueError("its verdict does not fit the digests of what was made.")
     return PublishedReport(
         purl=_text(verdict["predicate"]["resourceUri"]),

@@ -16,6 +16,8 @@ from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, Finding
 from rebuilder.model.evidence import Obstacle, Source, SourceKind
 from rebuilder.model.verdict import Verdict
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, compared, failure, obstructed, wheel
 from tests.fakes.projects import make_wheel
 from tests.unit.test_diagnose_wheels import rewritten
@@ -29,6 +31,12 @@ def findings(value: DiagnosisInput) -> list[Finding]:
     assert result is not None
     assert () == result.unexplained, result
     return list(result.findings)
+
+
+def test_what_has_the_published_bytes_has_no_cause() -> None:
+    """Whatever it was built with: nothing differs that could be explained."""
+    report = reports.unauthenticated(MemoryBlobs())
+    assert diagnose(DiagnosisInput(report.evidence, report.attempts, report.decision, report.trail), RULES) is None
 
 
 def with_tools(value: DiagnosisInput, **versions: str) -> DiagnosisInput:

@@ -21,9 +21,10 @@ from rebuilder.log.proof import LogProof
 from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.attempt import Output
 from rebuilder.model.comparison import Level
+from rebuilder.model.environment import Package
 from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.report import Report
-from rebuilder.model.value import canonical_json
+from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.replay.published import (
     Documents,
     NotReplayableError,
@@ -83,6 +84,18 @@ def test_a_report_says_what_has_to_come_out(level: Level) -> None:
     assert (attempt.rebuilt.filename, attempt.rebuilt.sha256) == (found.product, found.rebuilt)
     assert (report.artifact.sha256, report.decision.verdict.value) == (found.published, found.verdict)
     assert (SIGNER.key_id, None) == (found.key_id, found.logged)
+
+
+def test_what_comes_out_with_what_nobody_signed_can_be_run_again() -> None:
+    """It has the published bytes, so these have to come out."""
+    [attempt] = made(Level.IDENTICAL).attempts
+    package = Package(name="libx", version="1-1", architecture="amd64", sha256=sha256_hex(b"x"), origin="pool")
+    definition = attempt.hypothesis.definition
+    definition = definition.replace(toolchain=definition.toolchain.replace(unauthenticated=(package,)))
+    attempt = attempt.replace(hypothesis=attempt.hypothesis.replace(definition=definition))
+    report = verifications.report(verifications.artifact(), attempt)
+    found = read_published(documents(report))
+    assert ("unauthenticated", report.artifact.sha256) == (found.verdict, found.rebuilt)
 
 
 def test_no_changed_byte_is_taken() -> None:

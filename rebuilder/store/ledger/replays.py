@@ -17,7 +17,8 @@ from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.rows import finished_verifications, newest_verifications, select_signed, signed_report
 
 _REPLAY, _VERIFICATION = tables.replay.c, tables.verification.c
-_LASTS = or_(_VERIFICATION.verdict == Verdict.REPRODUCED.value, _VERIFICATION.kind == Kind.STABLE.value)
+_IDENTICAL = [each.value for each in Verdict if each.identical]
+_LASTS = or_(_VERIFICATION.verdict.in_(_IDENTICAL), _VERIFICATION.kind == Kind.STABLE.value)
 """Reports of builds that gave the same twice: the published file, or content that differs from it each time alike."""
 
 
