@@ -17,7 +17,7 @@ from rebuilder.model.report import SignedReport
 from rebuilder.model.work import Tier
 from rebuilder.service.api.context import ApiContext
 from rebuilder.site.documents import IndexEntry
-from rebuilder.site.rendering import POLICY
+from rebuilder.site.rendering import POLICY, TYPING_POLICY
 from tests.fakes.api import PAGE, SPINDLE, TOKEN, get, raw, serving
 from tests.fakes.api_context import SECRET, SILENT, FakeAsk, open_api_context
 
@@ -90,7 +90,7 @@ class TestVerdicts:
         whole = http.get("/api/v1/verdicts").json()["verdicts"]
         first = http.get("/api/v1/verdicts", params={"limit": 5}).json()
         second = http.get("/api/v1/verdicts", params={"limit": 5, "before": first["next"]}).json()
-        assert 9 == len(whole)
+        assert 10 == len(whole)
         assert whole == first["verdicts"] + second["verdicts"]
         assert "next" not in second
         chosen = http.get("/api/v1/verdicts", params={"verdict": "timed-out"}).json()["verdicts"]
@@ -221,7 +221,9 @@ class TestSite:
         assert (200, kind) == (answer.status_code, answer.headers["content-type"])
         file = context.site / (path.lstrip("/") + ("index.html" if path.endswith("/") else ""))
         assert file.read_bytes() == answer.content
-        assert f"{POLICY}; frame-ancestors 'none'" == answer.headers["content-security-policy"]
+        policy = TYPING_POLICY if b"find.js" in answer.content else POLICY
+        assert (policy is POLICY) is (path not in {"/", "/index.html"})
+        assert f"{policy}; frame-ancestors 'none'" == answer.headers["content-security-policy"]
         assert "nosniff" == answer.headers["x-content-type-options"]
         assert b"" == head.content
         mine = {"date", "x-request-id"}

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rebuilder.service.api.problems import REQUEST_ID, our_fault, problem
-from rebuilder.site.rendering import TYPING_POLICY
+from rebuilder.site.rendering import POLICY
 
 BODY_BYTES = 16 << 10
 BODY_SECONDS = 10.0
@@ -126,7 +126,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 _LOG = logging.getLogger("rebuilder.service.api")
 _HEADERS = {
-    "Content-Security-Policy": f"{TYPING_POLICY}; frame-ancestors 'none'",
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",

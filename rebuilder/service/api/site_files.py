@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from rebuilder.compare.diffoscope import FOREIGN_POLICY
 from rebuilder.service.api.problems import problem
+from rebuilder.site.rendering import TYPING_POLICY
 
 _CHUNK = 256 << 10
 _TYPES = {
@@ -38,6 +39,8 @@ _TYPES = {
 }
 _FOREIGN = {"diffoscope.html": f"{FOREIGN_POLICY}; frame-ancestors 'none'"}
 """Pages that bring styles of their own, under the policy they were made with."""
+_TYPING = f"{TYPING_POLICY}; frame-ancestors 'none'"
+_HEAD = 300
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 _PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -116,6 +119,12 @@ def _open(directory: int, last: str) -> _File | str | None:
     return "elsewhere" if index is not None and stat.S_ISREG(index.st_mode) else None
 
 
+def _policy(file: _File) -> str | None:
+    """The policy of a page that has one of its own; it stands in the first lines, before anything published."""
+    typing = file.name.endswith(".html") and b"script-src" in os.pread(file.descriptor, _HEAD, 0)
+    return _TYPING if typing else _FOREIGN.get(file.name)
+
+
 async def _send_file(file: _File, scope: Scope, receive: Receive, send: Send) -> None:
     status = file.status
     headers = {
@@ -123,7 +132,7 @@ async def _send_file(file: _File, scope: Scope, receive: Receive, send: Send) ->
         "Last-Modified": formatdate(status.st_mtime, usegmt=True),
         "Cache-Control": "no-cache",
     }
-    if policy := _FOREIGN.get(file.name):
+    if policy := _policy(file):
         headers["Content-Security-Policy"] = policy
     if _unchanged(Headers(scope=scope), headers["ETag"], status.st_mtime):
         return await Response(status_code=304, headers=headers)(scope, receive, send)

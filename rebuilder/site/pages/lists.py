@@ -17,7 +17,7 @@ from rebuilder.site.rows import Row, by_version, row
 
 MOST_LISTED = 500
 """Files in the document of a list; those of projects have all."""
-MOST_SHOWN = 30
+MOST_SHOWN = 25
 """Rows of its page; of a project, those that are not folded away."""
 MOST_CELLS = 120
 """Versions in a strip."""
