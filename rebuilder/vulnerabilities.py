@@ -13,15 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from packageurl import PackageURL
 
-from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.errors import UsageError
 from rebuilder.foreign_json import read_json
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Value
+
+if TYPE_CHECKING:
+    from rebuilder.ecosystems.conventions import Conventions
 
 NAMES: Final = {"PyPI": "pypi", "npm": "npm"}
 """Ecosystems of OSV that are ours too. Debian's are by source package, which SBOMs of environments do not name."""
@@ -95,9 +97,9 @@ class Export:
 
     def affecting(self, ecosystem: str, name: str, version: str) -> tuple[Vulnerability, ...]:
         """What is known about a version of a project, by identifier."""
-        if ecosystem not in ECOSYSTEMS or not version:
+        if ecosystem not in NAMES.values() or not version:
             return ()
-        key = (ecosystem, conventions(ecosystem).canonical_name(name), version)
+        key = (ecosystem, _rules(ecosystem).canonical_name(name), version)
         if key not in self._found:
             some = self.entries.get(key[:2], ())
             found = {each.vulnerability.id: each.vulnerability for each in some if _affects(each, ecosystem, version)}
@@ -158,9 +160,15 @@ def _entries(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], _Affec
                 summary=clipped(str(document.get("summary", "")), 300),
                 severity=_severity(identifier, document, each),
             )
-            name = conventions(ecosystem).canonical_name(package["name"])
+            name = _rules(ecosystem).canonical_name(package["name"])
             said = {part: each[part] for part in ("versions", "ranges") if isinstance(each.get(part), list)}
             yield (ecosystem, name), _Affected(vulnerability, said)
+
+
+def _rules(ecosystem: str) -> Conventions:
+    from rebuilder.ecosystems.registry import conventions  # with much that is only there where builds run
+
+    return conventions(ecosystem)
 
 
 def _severity(identifier: str, document: dict[str, Any], affected: dict[str, Any]) -> str | None:
@@ -175,7 +183,7 @@ def _severity(identifier: str, document: dict[str, Any], affected: dict[str, Any
 
 
 def _affects(affected: _Affected, ecosystem: str, version: str) -> bool:
-    rules = conventions(ecosystem)
+    rules = _rules(ecosystem)
     one = rules.canonical_version(version)
     if any(rules.canonical_version(str(each)) == one for each in affected.package.get("versions", ())):
         return True
@@ -188,7 +196,7 @@ def _in_range(given: dict[str, Any], ecosystem: str, version: str) -> bool:
 
     A version that cannot be ordered is in every range: what is not known is not safe.
     """
-    rules = conventions(ecosystem)
+    rules = _rules(ecosystem)
     if not rules.is_version(version):
         return True
     listed = (each.items() for each in given.get("events", ()) if isinstance(each, dict))
