@@ -19,7 +19,7 @@ from tests.unit.test_readme import ROOT, lines
 
 ADDRESS = "https://rebuilds.example.org"
 REPORT = f"{ADDRESS}/pypi/idna/3.20/idna-3.20-py3-none-any.whl/0123456789abcdef/report.json"
-ELSEWHERE = {"preflight", "proxy", "serve"}
+ELSEWHERE = {"admit", "preflight", "proxy", "serve"}
 """These want a project, or run until they are stopped; other tests have them."""
 ENDS = {"idna==2.10": 1, "idna-2.10": 1}
 """Exit codes of commands about a release that differs."""
