@@ -227,7 +227,7 @@ def test_lists_come_in_parts(packages: Packages) -> None:
             found += [str(each["name"]) for each in part]
             place = {cursor: part[-1]["id"]}
         assert found == expected
-    assert packages.http.get("/api/v1/packages/binary", params={"limit": "1"}).json()["total"] == 11
+    assert packages.http.get("/api/v1/packages/binary", params={"limit": "1"}).json()["total"] == 12
     only = packages.http.get("/api/v1/packages/binary", params={"architecture": "amd64", "limit": "1"}).json()
     assert (only["total"], len(only["records"])) == (1, 1)
 
