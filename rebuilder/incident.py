@@ -29,7 +29,7 @@ from rebuilder.signing.key_list import KeyList, KeyListError
 from rebuilder.signing.statements import Builder, rfc3339
 from rebuilder.signing.vocabulary import INCIDENT_TYPE, STATEMENT_TYPE
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.ledger.connections import (
+from rebuilder.store.ledger.component_book import (
     Files,
     naming,
     of_releases,
@@ -85,7 +85,7 @@ class Investigator:
             if each.what is not What.ARTIFACT:
                 shared.append(self._shared(each, self.files(each), MOST_FILES))
                 continue
-            for row in self.ledger.connections.newest(with_bytes(each.digest), _MOST_SUSPECTS):
+            for row in self.ledger.component_book.newest(with_bytes(each.digest), _MOST_SUSPECTS):
                 if row.filename == each.name and (signed := self.ledger.signed_report(row)) is not None:
                     answers.append(self._answer(Touched.of(row), signed))
                     shared += self._shared_by(signed) if len(answers) <= _MOST_ANSWERS else ()
@@ -112,34 +112,36 @@ class Investigator:
 
     def orders(self, incident: Incident) -> list[Order]:
         """Orders to verify again all files that what is under suspicion had a part in."""
-        found = [order for each in incident.suspects for order in self.ledger.connections.orders(self.files(each))]
+        found = [order for each in incident.suspects for order in self.ledger.component_book.orders(self.files(each))]
         return list({(each.purl, each.filename): each for each in found}.values())
 
     def _reached(self, digest: str) -> set[str]:
         """What reports name where something was used: itself, environments it is in, and those that lie over them."""
         found = {digest}
         for _ in range(2):
-            found |= {each.reached for one in found for each in self.ledger.connections.components(sha256=one)}
+            found |= {each.reached for one in found for each in self.ledger.component_book.components(sha256=one)}
         return found
 
     def _suspects(self, asked: str) -> list[Named]:
         if _DIGEST.fullmatch(asked):
             return self._by_digest(Sha256(asked))
         if (purls := _release(asked)) is not None:
-            rows = self.ledger.connections.newest(of_releases(purls), _MOST_SUSPECTS)
+            rows = self.ledger.component_book.newest(of_releases(purls), _MOST_SUSPECTS)
             files = [Named(what=What.ARTIFACT, name=each.filename, digest=Sha256(each.sha256)) for each in rows]
-            parts = dict.fromkeys((each.purl, each.sha256) for each in self.ledger.connections.components(purls=purls))
+            parts = dict.fromkeys(
+                (each.purl, each.sha256) for each in self.ledger.component_book.components(purls=purls)
+            )
             known = {each.digest for each in files}
             others = [
                 Named(what=What.DEPENDENCY, name=purl, digest=Sha256(sha256))
                 for purl, sha256 in parts
-                if sha256 not in known or self.ledger.connections.counts([sha256]).get(sha256, 0) > 1
+                if sha256 not in known or self.ledger.component_book.counts([sha256]).get(sha256, 0) > 1
             ]
             return [*files, *others[:_MOST_SUSPECTS]]
         return self._by_name(asked)
 
     def _by_digest(self, digest: Sha256) -> list[Named]:
-        book = self.ledger.connections
+        book = self.ledger.component_book
         found = [
             Named(what=What.ARTIFACT, name=each.filename, digest=digest)
             for each in book.newest(with_bytes(digest), _MOST_SUSPECTS)
@@ -187,14 +189,14 @@ class Investigator:
         return Answer(file=file, from_source="no" if verdict is Verdict.DIFFERS else "not known", sentence=sentence)
 
     def _shared(self, one: Named, files: Files, most: int) -> Shared:
-        book = self.ledger.connections
+        book = self.ledger.component_book
         rows = [Touched.of(each) for each in book.newest(files, most)]
         return Shared(what=one.what, name=one.name, digest=one.digest, total=book.count(files), files=tuple(rows))
 
     def _shared_by(self, signed: SignedReport) -> list[Shared]:
         """What a file has in common with others."""
         report = signed.report
-        artifact, book = report.artifact, self.ledger.connections
+        artifact, book = report.artifact, self.ledger.component_book
         suspects = [Named(what=What.KEY, name=signed.key_id, digest=Sha256(signed.key_id))]
         suspects += [
             Named(what=What.ENVIRONMENT, name=each.name, digest=Sha256(each.sha256)) for each in report.toolchains
@@ -221,7 +223,7 @@ class Investigator:
     def _proposals(self, suspects: Iterable[Named], answers: Iterable[Answer]) -> Iterable[Proposal]:
         for each in suspects:
             short = each.digest[:16]
-            if each.what is What.KEY and (since := self.ledger.connections.signed_by(each.digest)) is not None:
+            if each.what is What.KEY and (since := self.ledger.component_book.signed_by(each.digest)) is not None:
                 moment = f"{since:%Y-%m-%dT%H:%M:%S}"
                 yield Proposal(
                     command=f'rebuilder keys revoke {short} --since {moment} --reason "…"',

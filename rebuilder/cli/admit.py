@@ -38,7 +38,7 @@ def admit(
     """
     from rebuilder.consumer.admission.application import Application
     from rebuilder.consumer.admission.sboms import Sboms
-    from rebuilder.consumer.door import Door
+    from rebuilder.consumer.enforcement import Enforcement
     from rebuilder.consumer.server import Certificate, bind, serve
 
     if (tls_cert is None) != (tls_key is None) or (client_ca is not None and tls_cert is None):
@@ -51,4 +51,4 @@ def admit(
     certificate = Certificate(tls_cert, tls_key, client_ca) if tls_cert is not None and tls_key is not None else None
     with gate_of(policy, seen) as gate:
         sboms = Sboms(gate.policy.images, policy.parent)
-        serve(bind(Application(Door(gate, audit=audit), sboms), listen, certificate), "/v1/admit")
+        serve(bind(Application(Enforcement(gate, audit=audit), sboms), listen, certificate), "/v1/admit")

@@ -124,7 +124,7 @@ def run(
 
 
 def gate_of(policy_file: Path, seen: Path | None) -> Gate:
-    """A gate for a door that stays open, and what is wrong with its rebuilders now on standard error.
+    """A gate that stays open, and what is wrong with its rebuilders now on standard error.
 
     Raises:
         UsageError: the policy has a mistake, or asks for more rebuilders than it names.

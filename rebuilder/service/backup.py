@@ -124,7 +124,9 @@ def back_up(store: StorePlaces, place: Path, now: datetime, report: Report) -> O
 
 
 def restore(place: Path, store: StorePlaces, report: Report) -> Outcome:
-    """Make an empty store what it was; every byte is checked. What was interrupted is begun again with the same call.
+    """Make an empty store what it was; what was interrupted is begun again with the same call.
+
+    Ledger, blobs and build environments are checked by their digests; lists are when they are read.
 
     Raises:
         UsageError: there is no backup, or the store has a ledger already.

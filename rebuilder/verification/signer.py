@@ -40,7 +40,7 @@ from rebuilder.signing.vocabulary import INCIDENT_TYPE
 from rebuilder.site.publisher import Site
 from rebuilder.site.rows import artifact_key
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.ledger.connections import Component
+from rebuilder.store.ledger.component_book import Component
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.second_digest import sha512_of
 from rebuilder.verification.log_writer import LogWriter
@@ -183,7 +183,7 @@ class Signer:
                 self._noted.add(tree)
         fresh = [each for each in found if f"{each.purl} {each.sha256} {each.reached}" not in self._noted]
         if fresh:
-            self.ledger.connections.note(sorted(fresh))
+            self.ledger.component_book.note(sorted(fresh))
             self._noted.update(f"{each.purl} {each.sha256} {each.reached}" for each in fresh)
 
     def publish(self, number: int, signed: SignedReport) -> str:

@@ -14,7 +14,7 @@ from rebuilder.model.fleet import EnrolledRunner, RunnerState
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.work import Reason, Tier
 from rebuilder.store.ledger import Ledger, tables
-from rebuilder.store.ledger.connections import run_by
+from rebuilder.store.ledger.component_book import run_by
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact, attempt
 
@@ -108,10 +108,10 @@ def test_what_a_runner_had_a_hand_in(ledger: Ledger) -> None:
     ledger.add_attempt(ledger.begin(artifact(), NOW), 0, tried)
     ledger.add_attempt(ledger.begin(artifact("other"), NOW), 0, attempt(artifact("other"), Level.IDENTICAL))
     ledger.run_orders.accept(order(ledger, definition), ONE, "{}", tried.run.log_sha256, NOW)
-    [found] = ledger.connections.orders(run_by(ONE, NOW))
+    [found] = ledger.component_book.orders(run_by(ONE, NOW))
     assert (artifact().purl, artifact().filename) == (found.purl, found.filename)
     assert (Reason.RECHECK, Tier.FULL) == (found.reason, found.tier)
-    assert [] == ledger.connections.orders(run_by(ONE, NOW + timedelta(seconds=1)))
+    assert [] == ledger.component_book.orders(run_by(ONE, NOW + timedelta(seconds=1)))
     before = tried.run.started - timedelta(hours=1)
     assert tried.run == ledger.earlier_run(definition, before)
     ledger.runners.change(ONE, RunnerState.QUARANTINED, NOW, reason="It lied.")

@@ -23,7 +23,7 @@ from rebuilder.cli.admit import admit
 from rebuilder.cli.check import gate_of
 from rebuilder.consumer.admission.application import LARGEST, Application
 from rebuilder.consumer.admission.sboms import Sboms
-from rebuilder.consumer.door import Door
+from rebuilder.consumer.enforcement import Enforcement
 from rebuilder.consumer.gate import KEPT_SECONDS, Gate
 from rebuilder.consumer.lock_files import Dependency, locked_file
 from rebuilder.consumer.policy import Policy
@@ -111,7 +111,7 @@ def webhook(site: Path, work: Path, rules: str = "", *, audit: bool = False) -> 
     with (
         gate_of(work / "policy.toml", work / "seen") as gate,
         answering(
-            Application(Door(gate, audit=audit), Sboms(gate.policy.images, work)),
+            Application(Enforcement(gate, audit=audit), Sboms(gate.policy.images, work)),
             Certificate(path, path.with_name("key.pem")),
         ) as address,
         httpx.Client(verify=ssl.create_default_context(cafile=path)) as client,
@@ -343,7 +343,7 @@ def test_a_refusal_has_the_address_of_the_report(tmp_path: Path) -> None:
     with (
         Gate([], Policy(), tmp_path, others=[speaker]) as gate,
         httpx.Client() as client,
-        answering(Application(Door(gate), Sboms(gate.policy.images, tmp_path))) as address,
+        answering(Application(Enforcement(gate), Sboms(gate.policy.images, tmp_path))) as address,
     ):
         asked = Webhook(address, client)
         report = "Report: https://rebuilds.example.org/pypi/alpha/index.html"
@@ -442,7 +442,7 @@ def test_certificates(site: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     trusting = ssl.create_default_context(cafile=path)
     with (
         Gate([Trusted(str(site))], Policy(), tmp_path) as gate,
-        answering(Application(Door(gate), Sboms(gate.policy.images, tmp_path)), certificate) as address,
+        answering(Application(Enforcement(gate), Sboms(gate.policy.images, tmp_path)), certificate) as address,
     ):
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{address}/healthz", verify=trusting)

@@ -11,7 +11,7 @@ import pytest
 
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Outcome
-from rebuilder.store.ledger.connections import run_by
+from rebuilder.store.ledger.component_book import run_by
 from tests.fakes.command import Installation
 from tests.fakes.fleet_servers import (
     Coordinator,
@@ -87,8 +87,8 @@ def test_the_same_verdicts_as_on_one_machine(running: Servers, tmp_path: Path, e
             done = [ledger.run_orders.accepted(each.key.key_id, LONG_AGO) for each in machines]
             assert 4 <= len(done[0]) == len(done[1])
             assert [] == ledger.alarms()
-            touched = ledger.connections.orders(run_by(machines[0].key.key_id, LONG_AGO))
-            touched += ledger.connections.orders(run_by(machines[1].key.key_id, LONG_AGO))
+            touched = ledger.component_book.orders(run_by(machines[0].key.key_id, LONG_AGO))
+            touched += ledger.component_book.orders(run_by(machines[1].key.key_id, LONG_AGO))
             assert {"one", "three", "other", "broken"} == {each.name for each in touched}
         assert [0, 0] == [each.stop() for each in machines]
 

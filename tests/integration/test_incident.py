@@ -20,7 +20,7 @@ from rebuilder.model.report import Report
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.signing.vocabulary import INCIDENT_TYPE
 from rebuilder.store.ledger import Ledger, tables
-from rebuilder.store.ledger.connections import Component
+from rebuilder.store.ledger.component_book import Component
 from rebuilder.wiring import publishing
 from tests.fakes import reports
 from tests.fakes.published import PublishedRebuilder, differing, identical
@@ -107,7 +107,7 @@ def test_what_lies_over_an_environment(rebuilder: PublishedRebuilder) -> None:
     with Ledger.open(rebuilder.config.ledger_place) as ledger:
         below, package = reports.sha("below"), reports.sha("libfoo")
         rows = [Component("pkg:deb/debian/libfoo@1", package, below), Component("", below, TREE)]
-        ledger.connections.note([*rows, *rows])
+        ledger.component_book.note([*rows, *rows])
     assert 3 == looked(rebuilder, "pkg:deb/debian/libfoo@1", code=0).shared[0].total
 
 
@@ -134,7 +134,7 @@ def test_all_of_it_is_put_into_the_queue(rebuilder: PublishedRebuilder) -> None:
     done = run(rebuilder, "pkg:pypi/flit-core@3.12.0", "--recheck")
     assert "3 files are in the queue." in done.stderr
     with Ledger.open(rebuilder.config.ledger_place) as ledger:
-        assert 3 == ledger.connections.count(select(tables.task.c.id))
+        assert 3 == ledger.component_book.count(select(tables.task.c.id))
 
 
 def test_it_is_signed_and_published(rebuilder: PublishedRebuilder, tmp_path: Path) -> None:

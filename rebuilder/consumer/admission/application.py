@@ -17,7 +17,7 @@ from rebuilder.consumer.admission.decision import Decision, decide
 from rebuilder.consumer.admission.images import Image
 from rebuilder.consumer.admission.review import NoReview, read_review, response
 from rebuilder.consumer.admission.sboms import Sboms
-from rebuilder.consumer.door import Door, Reply, document
+from rebuilder.consumer.enforcement import Enforcement, Reply, document
 from rebuilder.consumer.lock_files import Dependency
 from rebuilder.errors import RebuilderError
 from rebuilder.foreign_json import UnreadableJson, read_json
@@ -43,19 +43,19 @@ class Application:
     """Answers clusters and deployers.
 
     Args:
-        door: Says what passes.
+        enforcement: Says what passes.
         sboms: What is known to be inside images.
     """
 
-    def __init__(self, door: Door, sboms: Sboms) -> None:
-        self._door, self._sboms = door, sboms
+    def __init__(self, enforcement: Enforcement, sboms: Sboms) -> None:
+        self._enforcement, self._sboms = enforcement, sboms
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
         """See PEP 3333."""
         try:
             reply = self._answer(environ)
         except _Refused as error:
-            self._door.decided("malformed")
+            self._enforcement.decided("malformed")
             reply = document(error.status, {"error": str(error)})
         return reply.send(environ, start_response)
 
@@ -66,7 +66,7 @@ class Application:
                 raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "What is to be deployed is sent with POST.")
             asked = _body(environ)
             return self._plain(asked) if _PLAIN & set(asked) and "kind" not in asked else self._review(asked)
-        if method in {"GET", "HEAD"} and (found := self._door.page(path)) is not None:
+        if method in {"GET", "HEAD"} and (found := self._enforcement.page(path)) is not None:
             return found
         raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing at this address; questions go to /v1/admit.")
 
@@ -81,7 +81,7 @@ class Application:
             code, decision = HTTPStatus.UNPROCESSABLE_ENTITY, self._failed(review.problem)
         else:
             try:
-                decision = decide(self._door, self._sboms, review.images)
+                decision = decide(self._enforcement, self._sboms, review.images)
             except Exception as error:  # noqa: BLE001 - whatever it is, the cluster gets an answer that says no
                 code, decision = HTTPStatus.INTERNAL_SERVER_ERROR, self._failed(_our_fault(error))
         self._count(decision)
@@ -89,10 +89,10 @@ class Application:
 
     def _failed(self, sentence: str) -> Decision:
         said = (f"rebuilder: {sentence}",)
-        return Decision(0, 0, warnings=said) if self._door.audit else Decision(0, 0, reasons=said)
+        return Decision(0, 0, warnings=said) if self._enforcement.audit else Decision(0, 0, reasons=said)
 
     def _count(self, decision: Decision) -> None:
-        self._door.decided("blocked" if not decision.allowed else "warned" if decision.warnings else "allowed")
+        self._enforcement.decided("blocked" if not decision.allowed else "warned" if decision.warnings else "allowed")
 
     def _plain(self, asked: dict[str, Any]) -> Reply:
         """An object with ``packages``, ``images`` and ``sbom``, each of which may be left out."""
@@ -102,13 +102,13 @@ class Application:
             images = [Image(f"images[{number}]", each) for number, each in enumerate(_texts(asked.get("images", [])))]
             packages = [_package(each) for each in _rows(asked.get("packages", []))]
             if "sbom" in asked:
-                packages += read_contents(asked["sbom"], self._door.gate.policy.images.ecosystems).packages
+                packages += read_contents(asked["sbom"], self._enforcement.gate.policy.images.ecosystems).packages
         except ValueError as error:
             raise _Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
         if len(packages) > _MOST_ASKED:
             raise _Refused(HTTPStatus.BAD_REQUEST, f"More than {_MOST_ASKED:,} packages are not answered at once.")
         try:
-            decision = decide(self._door, self._sboms, images, packages)
+            decision = decide(self._enforcement, self._sboms, images, packages)
         except RebuilderError as error:
             raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, _our_fault(error)) from None
         self._count(decision)

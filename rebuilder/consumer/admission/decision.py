@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rebuilder.consumer.admission.images import Image
 from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.answer import Answer, Standing
-from rebuilder.consumer.door import Door, sentence
+from rebuilder.consumer.enforcement import Enforcement, sentence
 from rebuilder.consumer.lock_files import Dependency
 from rebuilder.consumer.policy import IMAGES
 from rebuilder.model.text import clipped
@@ -45,29 +45,32 @@ class Decision:
         return "\n".join([*self.reasons[:_MOST_SHOWN], *left])
 
 
-def decide(door: Door, sboms: Sboms, images: Iterable[Image], packages: Sequence[Dependency] = ()) -> Decision:
+def decide(
+    enforcement: Enforcement, sboms: Sboms, images: Iterable[Image], packages: Sequence[Dependency] = ()
+) -> Decision:
     """Ask about images and packages, and note what was asked.
 
     Raises:
         StoreError: what was seen cannot be remembered.
     """
     different = {each.reference: each for each in images}
-    found = [("", each) for each in door.gate.answers(packages)]
+    found = [("", each) for each in enforcement.gate.answers(packages)]
     for reference, image in different.items():
         whole, inside = f"{image.place}: ", f"{image.place} {_shortened(reference)}: "
         # The name of an image that is decided as a whole is in what is said of it.
         found += [
-            (whole if each.dependency.ecosystem == IMAGES else inside, each) for each in _about(door, sboms, image)
+            (whole if each.dependency.ecosystem == IMAGES else inside, each)
+            for each in _about(enforcement, sboms, image)
         ]
     reasons, warnings = [], []
     for where, answer in found:
-        door.note(answer)
-        if (against := door.against(answer)) is not None:
-            reasons.append(against if against == door.broken else where + against)
+        enforcement.note(answer)
+        if (against := enforcement.against(answer)) is not None:
+            reasons.append(against if against == enforcement.broken else where + against)
         elif answer.standing is not Standing.PASSED:
             warnings.append(where + sentence(answer))
-    if door.broken is not None:  # images without any package of ours are not let through either
-        reasons = [door.broken]
+    if enforcement.broken is not None:  # images without any package of ours are not let through either
+        reasons = [enforcement.broken]
     return Decision(len(different), len(found), tuple(dict.fromkeys(reasons)), tuple(dict.fromkeys(warnings)))
 
 
@@ -77,16 +80,16 @@ def _shortened(reference: str) -> str:
     return clipped(f"{name}@sha256:{digest[:12]}…" if digest else reference, _LONGEST_REFERENCE)
 
 
-def _about(door: Door, sboms: Sboms, image: Image) -> Sequence[Answer]:
+def _about(enforcement: Enforcement, sboms: Sboms, image: Image) -> Sequence[Answer]:
     """The answer about an image as a whole, if there is one; otherwise those about what is inside."""
     asked = image.asked
-    (whole,) = door.gate.answers([asked])
+    (whole,) = enforcement.gate.answers([asked])
     digest = asked.files[0].digest if asked.files else None
     if digest is None or whole.standing not in _OPEN:
         return [whole]
     inside = sboms.inside(digest)
     if not isinstance(inside, str):
-        return door.gate.answers(inside.packages)
+        return enforcement.gate.answers(inside.packages)
     if whole.standing is Standing.UNANSWERED:
         return [replace(whole, sentence=f"{whole.sentence} {inside}")]
-    return door.gate.answers([replace(asked, problem=f"No rebuilder confirms the image as a whole. {inside}")])
+    return enforcement.gate.answers([replace(asked, problem=f"No rebuilder confirms the image as a whole. {inside}")])

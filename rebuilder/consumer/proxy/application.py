@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rebuilder.consumer.door import Door, Reply, text
+from rebuilder.consumer.enforcement import Enforcement, Reply, text
 from rebuilder.consumer.gate import Gate
 from rebuilder.consumer.proxy.npm_registry import NpmRegistry, Registries
 from rebuilder.consumer.proxy.pages import Pages, phrase
@@ -42,8 +42,8 @@ class Application:
         audit: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._door = Door(gate, audit=audit)
-        pages = Pages(self._door, clock=clock)
+        self._enforcement = Enforcement(gate, audit=audit)
+        pages = Pages(self._enforcement, clock=clock)
         self._python = SimpleIndex(index, pages) if index is not None else None
         self._npm = NpmRegistry(npm, pages) if npm is not None else None
 
@@ -64,7 +64,7 @@ class Application:
             return text(phrase(502 if isinstance(error, UnavailableError) else 500, str(error)), str(error))
 
     def _found(self, path: str, accept: str, root: str) -> Reply:
-        found = self._door.page(path)
+        found = self._enforcement.page(path)
         if found is None and self._npm is not None and path.startswith("/npm/"):
             found = self._npm.answer(path, accept, root)
         elif found is None and self._python is not None:

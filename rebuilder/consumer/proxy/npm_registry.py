@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rebuilder.consumer.answer import Answer
-from rebuilder.consumer.door import Reply, sentence
+from rebuilder.consumer.enforcement import Reply, sentence
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.proxy.pages import Listed, Page, Pages, Read, phrase, sent_on
 from rebuilder.ecosystems.npm.lock_files.locked import digests
@@ -101,15 +101,17 @@ class NpmRegistry:
     def _tarball(self, page: Page, filename: str) -> Reply:
         for listed, answer in page.answered:
             if listed.file.files[0].filename == filename:
-                self._pages.door.note(answer)
-                against = self._pages.door.against(answer)
+                self._pages.enforcement.note(answer)
+                against = self._pages.enforcement.against(answer)
                 return _error(phrase(403, against), against) if against is not None else sent_on(listed.url)
         return _error("404 Not Found", "The registry does not list this tarball with a digest that binds its bytes.")
 
     def _made(self, page: Page, root: str) -> Reply:
-        refused = {each.file.version for each, answer in page.answered if self._pages.door.against(answer) is not None}
+        refused = {
+            each.file.version for each, answer in page.answered if self._pages.enforcement.against(answer) is not None
+        }
         said = reasons(answer for each, answer in page.answered if each.file.version in refused)
-        document = gated(page.read, refused, self._pages.door.broken or f"rebuilder: {said}", root)
+        document = gated(page.read, refused, self._pages.enforcement.broken or f"rebuilder: {said}", root)
         headers = (("Content-Type", page.media_type), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
         return Reply("200 OK", headers, json.dumps(document).encode())
 

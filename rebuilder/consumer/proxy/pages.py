@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rebuilder.consumer.answer import Answer
-from rebuilder.consumer.door import Door, Reply
+from rebuilder.consumer.enforcement import Enforcement, Reply
 from rebuilder.consumer.lock_files import Dependency
 from rebuilder.errors import UnavailableError
 from rebuilder.model.text import visible
@@ -79,12 +79,12 @@ class Pages:
     """Pages by index and project; any thread may ask.
 
     Args:
-        door: Says what passes.
+        enforcement: Says what passes.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, door: Door, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.door, self._clock = door, clock
+    def __init__(self, enforcement: Enforcement, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.enforcement, self._clock = enforcement, clock
         self._pages: OrderedDict[tuple[str, str, str], Page] = OrderedDict()
         self._size = 0
         self._lock = Lock()
@@ -116,7 +116,7 @@ class Pages:
             found = Page(answer.etag, self._clock(), page, answer.url, answer.media_type, size, ())
         else:
             raise UnavailableError(f"The index answers {answer.status} for {path}, and not with JSON as it must.")
-        found.answers = self.door.gate.answers([each.file for each in found.read.files])
+        found.answers = self.enforcement.gate.answers([each.file for each in found.read.files])
         with self._lock:
             before = self._pages.pop(key, None)
             self._size += found.size - (before.size if before is not None else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from rebuilder.consumer.door import Reply, text
+from rebuilder.consumer.enforcement import Reply, text
 from rebuilder.consumer.proxy.pages import Page, Pages, phrase, sent_on
 from rebuilder.consumer.proxy.simple_page import as_html, as_json, file_project, gated, project_name, read_page
 from rebuilder.network.index_reader import MEDIA_TYPE, IndexReader
@@ -58,7 +58,7 @@ class SimpleIndex:
         return page.reply(kind, lambda: self._made(page, kind))
 
     def _made(self, page: Page, kind: str) -> Reply:
-        rows = [(listed, self._pages.door.against(answer)) for listed, answer in page.answered]
+        rows = [(listed, self._pages.enforcement.against(answer)) for listed, answer in page.answered]
         document = gated(page.read.document, page.base, rows)
         media_type, body = as_json(document) if kind == "json" else as_html(document)
         return Reply("200 OK", (("Content-Type", media_type), ("Cache-Control", "no-cache"), ("Vary", "Accept")), body)
@@ -74,7 +74,7 @@ class SimpleIndex:
             if (file.filename, file.sha256) != wanted:
                 continue
             if not metadata:
-                self._pages.door.note(answer)
-            against = self._pages.door.against(answer)
+                self._pages.enforcement.note(answer)
+            against = self._pages.enforcement.against(answer)
             return text(phrase(403, against), against) if against is not None else sent_on(listed.url + metadata)
         return text("404 Not Found", "The index does not list this file with this digest.")

@@ -26,7 +26,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.alarm_book import AlarmBook
-from rebuilder.store.ledger.connections import Connections
+from rebuilder.store.ledger.component_book import ComponentBook
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.log_book import LogBook
@@ -86,7 +86,7 @@ class Ledger:
         self.package_book = PackageBook(database)
         self.alarm_book = AlarmBook(database)
         self.replays = Replays(database)
-        self.connections = Connections(database)
+        self.component_book = ComponentBook(database)
         self.runners = Runners(database)
         self.run_orders = RunOrders(database)
         self.statistics = Statistics(database, self.queue.state)

@@ -45,7 +45,7 @@ def document(status: HTTPStatus, value: Any, indent: int | None = None) -> Reply
     return Reply(f"{status.value} {status.phrase}", head, json.dumps(value, indent=indent).encode())
 
 
-class Door:
+class Enforcement:
     """Any thread may use it.
 
     Args:
@@ -91,7 +91,7 @@ class Door:
             self._requests[result] += 1
 
     def page(self, path: str) -> Reply | None:
-        """What every door has: a report at ``/``, metrics, and a probe; None: it is another address."""
+        """What whatever enforces a policy has: a report at ``/``, metrics, and a probe; None: it is another address."""
         if path == "/":
             return self._report()
         if path == "/metrics":

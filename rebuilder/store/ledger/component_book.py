@@ -37,7 +37,7 @@ class Component(NamedTuple):
     """What reports name: the same digest, or that of the environment it is in."""
 
 
-class Connections:
+class ComponentBook:
     """Plain values in, plain values out; every method is one transaction that only reads, but :meth:`note`.
 
     All methods raise :class:`StoreError` when the database cannot be used.
