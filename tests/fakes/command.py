@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import pytest
 from rebuilder.cli.entry import SWITCH as RESIDENT
 from rebuilder.sandbox.uml.probe import SWITCH
 
+_ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent / "rebuilder"
 
 
@@ -109,6 +112,30 @@ class Installation:
     def command(self, *arguments: str | Path) -> list[str]:
         """The whole command line."""
         return [str(PROGRAM), *map(str, arguments)]
+
+    def typed(
+        self, line: str, directory: Path, replaced: Mapping[str, str], variables: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Run a command as it stands on a page, in a directory; exit code and all that was said.
+
+        Args:
+            line: The command.
+            directory: Where it is typed.
+            replaced: What stands on the page in the place of something else.
+            variables: Of the environment, besides.
+        """
+        for written, meant in replaced.items():
+            line = line.replace(written, meant)
+        done = subprocess.run(
+            self.command(*shlex.split(line)[1:]),
+            cwd=directory,
+            env=self.environment | {"PYTHONPATH": str(_ROOT)} | dict(variables or {}),
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
 
     def verify(self, *subjects: str | Path) -> Answer:
         """``rebuilder verify --json``."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,18 +41,9 @@ class Desk:
 
     def type(self, line: str) -> tuple[int, str]:
         """Run a command; exit code and all that was said."""
-        for written, meant in self.replaced.items():
-            line = line.replace(written, meant)
-        done = subprocess.run(
-            self.installation.command(*shlex.split(line)[1:]),
-            cwd=self.directory,
-            env=self.installation.environment | {"PYTHONPATH": str(ROOT), ROOT_PASSPHRASE: "a rope, a lantern, a map"},
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
+        return self.installation.typed(
+            line, self.directory, self.replaced, {ROOT_PASSPHRASE: "a rope, a lantern, a map"}
         )
-        return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

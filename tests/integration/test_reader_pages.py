@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,19 +34,7 @@ class Desk:
 
     def type(self, line: str) -> tuple[int, str]:
         """Run a command; exit code and all that was said."""
-        for written, meant in self.replaced.items():
-            line = line.replace(written, meant)
-        command = self.installation.command(*shlex.split(line)[1:])
-        done = subprocess.run(
-            command,
-            cwd=self.directory,
-            env=self.installation.environment,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
+        return self.installation.typed(line, self.directory, self.replaced)
 
 
 @pytest.fixture(scope="module")
