@@ -75,9 +75,11 @@ def main(place: Path) -> None:
     if place.name != circumstances() or threading.active_count() > 1:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        place.unlink(missing_ok=True)
-        listener.bind(str(place))
+        unfinished = place.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        listener.bind(str(unfinished))
         listener.listen()
+        unfinished.replace(place)  # whoever finds it is answered
         try:
             serve(listener)
         finally:

@@ -66,7 +66,7 @@ def run(environment: dict[str, str], directory: Path, *words: str, **changes: st
 def resident(environment: dict[str, str], runtime: Path, tmp_path: Path) -> Iterator[int]:
     """The process that the first command leaves behind; its id."""
     assert 2 == run(environment, tmp_path, "no subject")[0]
-    [place] = [each for each in waited(runtime / "rebuilder") if each.is_socket()]
+    [place] = waited(runtime / "rebuilder")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(place))
         process: int = struct.unpack(
@@ -77,11 +77,12 @@ def resident(environment: dict[str, str], runtime: Path, tmp_path: Path) -> Iter
 
 
 def waited(directory: Path) -> list[Path]:
-    """What is in the directory of sockets, as soon as one is there."""
+    """The sockets in the directory, as soon as somebody listens at one."""
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end and not any(each.is_socket() for each in directory.glob("*")):
+    while not (found := [each for each in directory.glob("*") if each.is_socket() and not each.suffix]):
+        assert time.monotonic() < end
         select.select([], [], [], 0.05)
-    return list(directory.iterdir())
+    return found
 
 
 @pytest.mark.usefixtures("resident")

