@@ -8,7 +8,6 @@ import resource as limits
 import shutil
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from hashlib import sha256
 from html import unescape
