@@ -187,4 +187,4 @@ def words(error: ErrorDetails, more: Mapping[str, str] = {}) -> str:
 def unknown(key: str, known: list[str]) -> str:
     """What is said of a key that nobody knows."""
     near = difflib.get_close_matches(key, known, 1)
-    return "is not known here" + (f"; is “{near[0]}” meant?" if near else f"; known are {', '.join(known)}")
+    return "is not known here" + (f" (“{near[0]}” is)" if near else f"; known are {', '.join(known)}")

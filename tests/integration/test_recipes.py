@@ -183,9 +183,9 @@ def test_from_a_commit(server: Registry, installation: RecipeInstallation, tmp_p
     [
         ('environment = "trixie"', 'environment = "potato"', "line 3, environment: 'potato' is no build environment"),
         ('version = "1.0"\nenv', "version = 1.0\nenv", "line 2, version: must be a text in quotes"),
-        ("[variables]", "[variable]", "variable: is not known here; is “variables” meant?"),
+        ("[variables]", "[variable]", "variable: is not known here (“variables” is)"),
         ('directory = "hello-1.0"', 'directory = "../x"', "line 4, directory: must be a path"),
-        ("[[targets]]\nurl", "[[targets]]\nurI", "targets.uri: is not known here; is “url” meant?"),
+        ("[[targets]]\nurl", "[[targets]]\nurI", "targets.uri: is not known here (“url” is)"),
         ("[source]\nurl", "[source]\ncommit", "source.commit: is not written"),
         ("commands = [", "commands = [[", "is not readable as TOML"),
     ],

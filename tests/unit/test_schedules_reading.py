@@ -89,7 +89,7 @@ def test_pins_of_a_lock_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ('evry = "6h"', "line 3, watch.evry: is not known here; is “every” meant?"),
+        ('evry = "6h"', "line 3, watch.evry: is not known here (“every” is)"),
         ("every = 6", "line 3, watch.every: must be a text"),
         ('every = "6x"', "line 3, watch.every: '6x' is no duration"),
         ('every = "5s"', "line 3, watch.every: it must be at least “1m”"),
@@ -117,7 +117,7 @@ def test_pins_of_a_lock_file(tmp_path: Path) -> None:
         ('every = "1h"\nenabled = "no"', "line 4, watch.enabled: must be true or false"),
         (
             'every = "1h"\n[watch.limits]\nwall_secs = 3',
-            "line 5, watch.wall_secs: is not known here; is “wall_seconds”",
+            "line 5, watch.wall_secs: is not known here (“wall_seconds” is)",
         ),
         ('every = "1h"\n[watch.limits]\nprocesses = 0', "line 5, watch.processes: must be greater than 0."),
         ('every = "1h"\nlimits = 3', "line 4, watch.limits: must be a table."),

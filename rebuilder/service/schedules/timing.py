@@ -67,7 +67,7 @@ def zone(name: str) -> ZoneInfo:
     except (KeyError, ValueError, OSError):
         pass
     near = difflib.get_close_matches(name, zoneinfo.available_timezones(), 1)
-    raise ValueError(f"{name!r} is no time zone" + (f"; is {near[0]!r} meant?" if near else ", such as Europe/Berlin"))
+    raise ValueError(f"{name!r} is no time zone" + (f" (but {near[0]!r} is)" if near else ", such as Europe/Berlin"))
 
 
 def mistakes(timing: Timing) -> list[tuple[str, str]]:
