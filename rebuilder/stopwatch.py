@@ -1,4 +1,4 @@
-"""Wall time by stage, told on to whoever shows progress."""
+"""Wall time by stage, told on to whoever shows progress, and bytes that were moved meanwhile."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rebuilder.byte_counter import MOVED, ByteCounter
 from rebuilder.environments.protocol import BuildEnvironment, Environments, LayerPackage, Wanted
 from rebuilder.model.environment import Release
-from rebuilder.model.report import Stage
+from rebuilder.model.report import Stage, Transferred
 from rebuilder.progress import Progress
 
 
 class Stopwatch:
     """Adds up the seconds each stage of one artifact takes. Stages follow each other; they do not nest."""
 
-    def __init__(self, progress: Progress, *, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, progress: Progress, *, seconds: Callable[[], float] = time.monotonic, bytes_moved: ByteCounter = MOVED
+    ) -> None:
         self._progress = progress
         self._now = seconds
+        self._bytes_moved = bytes_moved
+        self._before = bytes_moved.moved
         self._spent: dict[Stage, float] = {}
         self._current: Stage | None = None
         self._since = 0.0
@@ -27,6 +32,7 @@ class Stopwatch:
         self._progress.subject(subject)
         self._spent = {}
         self._current = None
+        self._before = self._bytes_moved.moved
 
     def stage(self, stage: Stage, detail: str = "") -> None:
         """The current stage ends and ``stage`` begins, or goes on after an interruption."""
@@ -61,6 +67,12 @@ class Stopwatch:
         """Seconds by stage so far, the running one included, to the millisecond."""
         self._close()
         return {stage: round(spent, 3) for stage, spent in self._spent.items()}
+
+    @property
+    def transferred(self) -> Transferred:
+        """Bytes that this process has moved since the artifact was begun."""
+        (fetched, written), before = self._bytes_moved.moved, self._before
+        return Transferred(fetched=fetched - before[0], written=written - before[1])
 
     def _close(self) -> None:
         now = self._now()

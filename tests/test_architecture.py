@@ -21,7 +21,7 @@ PARTS = {
     "store",
 }
 LAYERS: list[set[str]] = [
-    {"atomic_file", "tar_members"},
+    {"atomic_file", "byte_counter", "tar_members"},
     {
         "model",
         "errors",

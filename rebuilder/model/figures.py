@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,28 +12,10 @@ from rebuilder.model.operations import WatchState
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Stage
+from rebuilder.model.spread import Cost, Spread
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
-
-
-class Spread(Value):
-    """How values are spread, by nearest rank: each figure is a value that occurred."""
-
-    count: int
-    """Values it was made from; never 0."""
-    median: float
-    p95: float
-    """95 of 100 values are no larger."""
-
-
-def spread(values: Iterable[float]) -> Spread | None:
-    """Median and 95th percentile; None when there are no values."""
-    ranked = sorted(values)
-    if not ranked:
-        return None
-    median, p95 = (ranked[math.ceil(share * len(ranked)) - 1] for share in (0.5, 0.95))
-    return Spread(count=len(ranked), median=median, p95=p95)
 
 
 class EcosystemFigures(Value):
@@ -104,8 +85,8 @@ class SampleFigures(Value):
     """Seconds of an attempt."""
     cpu: Spread | None = None
     """Seconds of an attempt."""
-    tiers: dict[Tier, Spread] = {}
-    """Processor seconds of all builds of one published file, if there were any, by how thoroughly it was looked at."""
+    costs: dict[Tier, Cost] = {}
+    """Of one published file, by how thoroughly it was looked at; only tiers that occur."""
     memory: Spread | None = None
     """Peak bytes of an attempt."""
     attempts: Spread | None = None

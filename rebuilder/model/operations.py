@@ -10,6 +10,7 @@ from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.fleet import FleetFigures, RunnerFigures
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
+from rebuilder.model.spread import Cost
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
@@ -24,6 +25,8 @@ class QueueEntry(Value):
     reason: Reason
     tier: Tier
     check: Check
+    priority: int | None = None
+    """Smaller goes first; see :attr:`rebuilder.model.work.Order.priority`."""
     watch: str | None = None
     created: datetime
     not_before: datetime
@@ -62,6 +65,8 @@ class WatchState(Value):
     """Projects that could not be looked at."""
     trouble: str | None = None
     """The first reason why."""
+    planned: datetime | None = None
+    """When it looks next; None: it is in no schedule any more, or nobody leads."""
 
 
 class Bucket(Value):
@@ -150,6 +155,8 @@ class Operations(Value):
     """Runners on other machines, and what they were asked for."""
     replays: tuple[ReplayedByAge, ...] = ()
     """Published reports that were run again, by age."""
+    costs: dict[Tier, Cost] = {}
+    """What one published file cost in the last seven days, by how thoroughly it was looked at."""
 
 
 SOMEBODY = "a worker"

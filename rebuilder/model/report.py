@@ -54,6 +54,15 @@ class EnvironmentSummary(Value):
     _written_before = model_validator(mode="before")(with_provides)
 
 
+class Transferred(Value):
+    """Bytes that were moved for one artifact."""
+
+    fetched: int
+    """Over the network, from indexes, registries and repositories."""
+    written: int
+    """Into the store, as blobs that it did not have."""
+
+
 class Sbom(Value):
     """A CycloneDX document about the rebuilt file, or about a build environment; its bytes are a blob."""
 
@@ -109,6 +118,8 @@ class Report(Value):
     """What the rebuilt file and the build environments were made with; the signer adds them."""
     seconds: dict[Stage, float] = {}
     """Wall time by stage; a stage that did not happen is absent."""
+    transferred: Transferred | None = None
+    """By the process that finished it, as ``seconds`` are; None in reports from before it was counted."""
     started: datetime
     finished: datetime
     rebuilder_version: str

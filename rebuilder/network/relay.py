@@ -14,11 +14,12 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from rebuilder.byte_counter import MOVED
 from rebuilder.errors import ForbiddenAddressError
 from rebuilder.network.reach import Origin, Reach, origin_of
 
@@ -218,7 +219,7 @@ def _exchange(client: socket.socket, server: socket.socket) -> None:
         each.settimeout(None)
     other = threading.Thread(target=_pass, args=(client, server), name="relay", daemon=True)
     other.start()
-    _pass(server, client)
+    _pass(server, client, lambda size: MOVED.add(fetched=size))
     # An answer that is over is over: nothing is waited for that the client would still send.
     for each in (client, server):
         with contextlib.suppress(OSError):
@@ -226,9 +227,11 @@ def _exchange(client: socket.socket, server: socket.socket) -> None:
     other.join()
 
 
-def _pass(source: socket.socket, target: socket.socket) -> None:
+def _pass(source: socket.socket, target: socket.socket, told: Callable[[int], None] = lambda _: None) -> None:
+    """Pass on what one says until it has ended; how much came is told before it is passed on."""
     with contextlib.suppress(OSError):
         while piece := source.recv(_PIECE):
+            told(len(piece))
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
 

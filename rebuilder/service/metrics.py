@@ -24,10 +24,11 @@ from prometheus_client.registry import Collector
 from rebuilder import __version__
 from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.figures import Figures, ProcessFigures, Spread
+from rebuilder.model.figures import Figures, ProcessFigures
 from rebuilder.model.fleet import RunnerState
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.replay import AGES, ReplayOutcome
+from rebuilder.model.spread import Spread
 from rebuilder.model.verdict import Verdict
 
 
@@ -192,12 +193,16 @@ def _effort(figures: Figures) -> Iterator[Metric]:
         ),
     ):
         yield _summary(name, documentation, {(): each})
-    yield _summary(
-        "rebuilder_artifact_cpu_seconds",
-        "Processor time of all builds of one published file, by how thoroughly it was looked at.",
-        {(tier.value,): each for tier, each in sample.tiers.items()},
-        "tier",
-    )
+    costs = sample.costs.items()
+    for name, documentation, spreads in (
+        ("cpu_seconds", "Processor time of all builds of one published file", {t: each.cpu for t, each in costs}),
+        ("fetched_bytes", "Bytes fetched for one published file", {t: each.fetched for t, each in costs}),
+        ("written_bytes", "New bytes in the store for one published file", {t: each.written for t, each in costs}),
+    ):
+        said = f"{documentation}, by how thoroughly it was looked at."
+        yield _summary(
+            f"rebuilder_artifact_{name}", said, {(tier.value,): each for tier, each in spreads.items()}, "tier"
+        )
     yield _gauge(
         "rebuilder_lead_time_artifacts",
         "Files that the lead time is taken from.",

@@ -6,6 +6,7 @@ and then by the timing of each: when a watch looked last is in the ledger, so th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -82,6 +83,8 @@ class Scheduler:
         """When this process took each watch in."""
         self._running: dict[str, datetime] = {}
         """When the look of a watch began that has not ended."""
+        self._planned: dict[str, datetime] | None = None
+        """When each watch looks next, as the ledger knows it; None: it is to be told."""
 
     def start(self) -> None:
         """Begin to look, first at everything that is scheduled."""
@@ -118,6 +121,10 @@ class Scheduler:
         if self._unsettled is not None:
             self._take_in(self._unsettled)
             self._unsettled = None
+        planned = self._timer.planned()
+        if leads and planned != self._planned:
+            self._ledger.watches.plan(planned)
+            self._planned = planned
 
     def judge(self, now: datetime) -> Judgement:
         """Which watches should have looked by now and have not: alarms, which end when they look.
@@ -211,8 +218,11 @@ class Scheduler:
         except RebuilderError as error:
             log.warning("%s could not be checked: %s", item.name, error)
             away = True
+            with contextlib.suppress(RebuilderError):  # perhaps it is the ledger that is away
+                self._ledger.watches.failed(item.name, str(error))
         finally:
             self._running.pop(item.name, None)
+            self._planned = None
         self._look_again(item.name, away=away)
 
     def _look_at(self, watch: Watch) -> bool:

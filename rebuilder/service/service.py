@@ -271,10 +271,10 @@ class Service:
             requests_per_minute=service.requests_per_minute,
         )
 
-    def _ask(self, subject: str, tier: Tier, by: str) -> list[Order]:
+    def _ask(self, subject: str, tier: Tier, by: str, priority: int = 0) -> list[Order]:
         """See :class:`rebuilder.service.api.context.Ask`."""
         named = parse_subject(subject, self._parts.ecosystems)
-        orders = self._discovery.ask(named, tier=tier)
+        orders = [each.replace(nudge=priority) for each in self._discovery.ask(named, tier=tier)]
         self._parts.ledger.queue.add(orders, self._parts.clock.now())
         log.info("%s was asked for by %s.", named.asked, by)
         return orders

@@ -66,7 +66,7 @@ def size(count: int | None) -> str:
     return f"{count:,} bytes ({memory(count)})"
 
 
-def memory(count: int) -> str:
+def memory(count: float) -> str:
     """A size in the largest binary unit that leaves a number of at least one."""
     amount, unit = float(count), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):

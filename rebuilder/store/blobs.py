@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rebuilder.atomic_file import sync_directory
+from rebuilder.byte_counter import MOVED
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, StoreError
 from rebuilder.model.value import Sha256
 from rebuilder.stat_cache import StatCache
@@ -225,7 +226,9 @@ class DiskBlobs:
         _make_directory(place.parent)
         temporary.rename(place)
         sync_directory(place.parent)
-        self._found_sound(sha256, _fingerprint(file))
+        fingerprint = _fingerprint(file)
+        MOVED.add(written=fingerprint[2])
+        self._found_sound(sha256, fingerprint)
 
     def _sweep(self, folder: Path) -> None:
         """Delete what killed writers left: files that nobody holds a lock on. Once per process."""

@@ -374,6 +374,7 @@ class Coordinator:
             toolchains=environments_of(parts, tried.attempts, accounting),
             alarms=verification.alarms + alarms,
             seconds=parts.stopwatch.seconds,
+            transferred=parts.stopwatch.transferred,
             started=verification.started,
             finished=parts.clock.now(),
             rebuilder_version=__version__,

@@ -108,6 +108,7 @@ def _renewed(parts: Parts, report: Report, evidence: Evidence, started: datetime
         evidence=evidence,
         alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),
         seconds=parts.stopwatch.seconds,
+        transferred=parts.stopwatch.transferred,
         started=started,
         finished=parts.clock.now(),
         rebuilder_version=__version__,

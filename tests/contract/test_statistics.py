@@ -9,9 +9,10 @@ import pytest
 
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.comparison import Level
-from rebuilder.model.figures import QueueFigures, Spread
+from rebuilder.model.figures import QueueFigures
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.report import Stage, summarise
+from rebuilder.model.spread import Spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
 from rebuilder.store.ledger import Ledger, statistics
@@ -144,7 +145,14 @@ def test_effort_is_of_the_last_days(ledger: Ledger) -> None:
     assert Spread(count=7, median=1.0, p95=1.0) == sample.cpu
     assert Spread(count=7, median=40 << 20, p95=40 << 20) == sample.memory
     assert Spread(count=6, median=1, p95=2) == sample.attempts
-    assert {Tier.FULL: Spread(count=5, median=1.0, p95=2.0)} == sample.tiers
+    [cost] = sample.costs.values()
+    assert ({Tier.FULL: 6}, Spread(count=5, median=1.0, p95=2.0)) == (
+        {tier: each.files for tier, each in sample.costs.items()},
+        cost.cpu,
+    )
+    assert Spread(count=6, median=70_000, p95=70_000) == cost.fetched
+    assert Spread(count=6, median=9_000, p95=9_000) == cost.written
+    assert sample.costs == ledger.statistics.operations(NOW).costs
     assert 0 == ledger.statistics.figures(NOW + timedelta(days=8)).sample.verifications
 
 

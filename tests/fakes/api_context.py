@@ -48,14 +48,14 @@ class FakeAsk:
         self._clock = clock
         self.asked: list[tuple[str, Tier, str]] = []
 
-    def __call__(self, subject: str, tier: Tier, by: str) -> list[Order]:
+    def __call__(self, subject: str, tier: Tier, by: str, priority: int = 0) -> list[Order]:
         """Queue it, or say why not."""
         self.asked.append((subject, tier, by))
         if subject == SILENT:
             raise UnavailableError("The index at https://index.example.org/ does not answer.", hint="Try again later.")
         if subject not in {"pypi:almanac==2.1", "pkg:pypi/almanac@2.1"}:
             raise UsageError("No such release is published.", hint="Check the spelling.")
-        orders = [order(tier=tier)]
+        orders = [order(tier=tier).replace(nudge=priority)]
         self._ledger.queue.add(orders, self._clock.now())
         return orders
 

@@ -12,7 +12,7 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.fleet import EnrolledRunner, RunnerState
 from rebuilder.model.operations import WatchState
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
-from rebuilder.model.report import Report, Stage
+from rebuilder.model.report import Report, Stage, Transferred
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order, Reason
 from rebuilder.service.worker import tallies
@@ -84,7 +84,7 @@ def populate(ledger: Ledger) -> None:
             report(new, attempt(new, Level.DIFFERENT), finished=NOW - 1 * hours), ProvenanceStatus.VERIFIED
         ),
     ):
-        verified(ledger, done.replace(seconds=seconds), CACHES)
+        verified(ledger, done.replace(seconds=seconds, transferred=Transferred(fetched=70_000, written=9_000)), CACHES)
     ledger.fail(ledger.begin(release("idna", "3.22"), NOW), "The disk is full.", NOW)
     retried, asked = order(release("idna", "3.22"), Reason.RETRY), order(release("unseen", "1"), Reason.ASKED)
     ledger.queue.add([retried, asked], NOW - 2 * hours)

@@ -10,6 +10,7 @@ from rebuilder.model.fleet import FleetFigures, OpenRuns, RunnerFigures, RunnerS
 from rebuilder.model.operations import Bucket, FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.replay import ReplayedByAge, ReplayOutcome
 from rebuilder.model.report import Summary
+from rebuilder.model.spread import Cost, spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from tests.fakes.reports import HOSTILE, NOW
@@ -126,7 +127,14 @@ def busy(summaries: Sequence[Summary]) -> Operations:
     running = tuple(entry(each, owner=f"build-{each}.example.org/48{each}/91824", tries=0) for each in range(3))
     waiting = tuple(entry(each) for each in range(40, 50))
     watches = (
-        WatchState(name="re-verify", checked=NOW - timedelta(hours=3), projects=1, queued=40, failed=0),
+        WatchState(
+            name="re-verify",
+            checked=NOW - timedelta(hours=3),
+            projects=1,
+            queued=40,
+            failed=0,
+            planned=NOW + timedelta(hours=21),
+        ),
         WatchState(
             name="top-projects",
             checked=NOW - timedelta(minutes=4),
@@ -150,6 +158,10 @@ def busy(summaries: Sequence[Summary]) -> Operations:
         watches=watches,
         fleet=FLEET,
         replays=REPLAYS,
+        costs={
+            Tier.QUICK: Cost(files=412, fetched=spread([1 << 20, 3 << 20]), written=spread([70_000])),
+            Tier.FULL: Cost(files=88, cpu=spread([8.25, 61.5]), fetched=spread([5 << 20]), written=spread([900])),
+        },
         hours=buckets(48, timedelta(hours=1), every, this_hour),
         days=buckets(30, timedelta(days=1), every[:5], this_hour.replace(hour=0)),
         current={each: 100 + 7 * len(each.value) for each in Verdict if each.publishable},

@@ -124,6 +124,20 @@ class TestWork:
         (where,) = first.json()["status"]
         assert "almanac-2.1-py3-none-any.whl" == http.get(where).json()["files"][0]["filename"]
 
+    def test_what_waits_becomes_as_urgent_as_asked(self, http: httpx.Client, context: ApiContext) -> None:
+        """By those who have the token; the queue shows it. Less urgent than asked before is nothing new."""
+        body: dict[str, object] = {"subject": "pypi:almanac==2.1"}
+        for asked, urgency in ((0, 0), (-9, -9), (5, -9)):
+            assert (
+                202 == http.post("/api/v1/verifications", json={**body, "priority": asked}, headers=TOKEN).status_code
+            )
+            queue = http.get("/api/v1/queue").json()["upcoming"]
+            assert [urgency] == [each["priority"] for each in queue if each["purl"] == "pkg:pypi/almanac@2.1"]
+        for wrong in (-10, 10, 1.5, "soon", None):
+            answer = http.post("/api/v1/verifications", json={**body, "priority": wrong}, headers=TOKEN)
+            assert (400, True) == (answer.status_code, "body.priority" in answer.json()["error"])
+        assert 401 == http.post("/api/v1/verifications", json={**body, "priority": -9}).status_code
+
     @pytest.mark.parametrize(
         ("subject", "status", "names"),
         [

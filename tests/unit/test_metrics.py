@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.figures import Figures, ProcessFigures, Spread, spread
+from rebuilder.model.figures import Figures, ProcessFigures
+from rebuilder.model.spread import Spread, spread
 from rebuilder.service.metrics import scrape
 from rebuilder.service.worker import tallies
 from rebuilder.store.ledger import Ledger

@@ -10,6 +10,7 @@ import pytest
 
 from rebuilder.alarms.rules import settle
 from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.operations import WatchState
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 from tests.fakes.job_timer import follow_clock
@@ -217,3 +218,42 @@ def test_a_clock_that_was_wrong(machine: Machine) -> None:
     second = machine.start("one/2/2")
     second.looked("daily")
     assert [] == machine.late(second)
+
+
+def states(machine: Machine) -> dict[str, WatchState]:
+    """What the ledger says of each watch."""
+    return {each.name: each for each in machine.ledger.watches.all()}
+
+
+def test_the_next_look_is_told(machine: Machine) -> None:
+    """It is that of the timing; what is in no schedule any more has none."""
+    planner = machine.start()
+    planner.looked("daily")
+    planner.settled()
+    planner.planning.follow()
+    assert machine.clock.now() + DAY == states(machine)["daily"].planned
+    machine.write("daily.toml", DAILY.replace("1d", "6h"))
+    planner.passes(MINUTE)
+    planner.looked("daily")
+    planner.settled()
+    planner.planning.follow()
+    assert machine.clock.now() + 6 * HOUR == states(machine)["daily"].planned
+    (machine.schedules / "daily.toml").unlink()
+    for _ in range(2):  # a file that is being replaced is not gone
+        planner.planning.follow()
+        machine.clock.time += MINUTE
+    assert [None] == [each.planned for each in states(machine).values()]
+
+
+def test_a_look_that_fails_as_a_whole_says_why(machine: Machine) -> None:
+    """What it found before stays beside the reason."""
+    planner = machine.start()
+    planner.looked("daily")
+    planner.looks.silent = True
+    planner.passes(DAY)
+    planner.looked("daily")
+    planner.settled()
+    found = states(machine)["daily"]
+    assert (1, "The index does not answer.") == (found.projects, found.trouble)
+    planner.planning.follow()
+    assert machine.clock.now() + 2 * MINUTE == states(machine)["daily"].planned

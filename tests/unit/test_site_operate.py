@@ -384,3 +384,33 @@ def test_reports_that_are_run_again_by_age(site: Site, tmp_path: Path, summaries
     assert "Same bytes as then, by age of the report" in (tmp_path / "operate.html").read_text()
     site.write_operations(operations.operations(), [])
     assert "Reports run again" not in (tmp_path / "operate.html").read_text()
+
+
+def test_what_a_file_costs_is_told_by_tier(summaries: list[Summary]) -> None:
+    """Median and 95th percentile; what was never measured is said as such."""
+    found = [
+        (each.tier, each.files, each.cpu, each.fetched, each.written) for each in page(operations.busy(summaries)).costs
+    ]
+    assert [
+        ("quick", "412 files", "not measured", "1.0 MiB, up to 3.0 MiB", "68.4 KiB, up to 68.4 KiB"),
+        ("full", "88 files", "8.2 s, up to 61.5 s", "5.0 MiB, up to 5.0 MiB", "900 B, up to 900 B"),
+    ] == found
+
+
+def test_the_next_look_of_a_watch_is_told(summaries: list[Summary]) -> None:
+    """A watch that is in no schedule has none."""
+    found = {each.name: each.planned for each in page(operations.busy(summaries)).watches}
+    assert found["top-projects"] is None
+    assert found["re-verify"] is not None
+    assert (NOW + 21 * HOUR).strftime("%Y-%m-%dT%H:%M:%SZ") == found["re-verify"].iso
+
+
+@pytest.mark.parametrize(
+    ("priority", "said"),
+    [(-9, "Asked for by hand, sooner by 9"), (0, "Asked for by hand"), (4, "Asked for by hand, later by 4")],
+)
+def test_what_was_moved_in_the_queue_says_so(priority: int, said: str) -> None:
+    """Within its reason; the reason itself is told anyway."""
+    moved = operations.entry(40, reason=Reason.ASKED, priority=priority, watch=None, tries=0)
+    queue = operations.NO_QUEUE.replace(waiting=1, upcoming=(moved,))
+    assert [said] == [each.why for each in page(operations.operations(queue=queue)).upcoming]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from rebuilder.byte_counter import ByteCounter
 from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
-from rebuilder.model.report import EnvironmentSummary, Stage
+from rebuilder.model.report import EnvironmentSummary, Stage, Transferred
 from rebuilder.model.value import Sha256
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 
@@ -134,3 +135,16 @@ def test_a_environment_made_anew_is_the_one_that_is_given() -> None:
     environments.get("trixie")
     environments.remake("trixie")
     assert "1" * 64 == environments.get("trixie").sha256
+
+
+def test_bytes_are_counted_for_the_artifact_at_hand() -> None:
+    """What was moved before it was begun is another one's."""
+    counter = ByteCounter()
+    counter.add(fetched=5, written=7)
+    watch = Stopwatch(Recorder(), bytes_moved=counter)
+    watch.begin("idna")
+    counter.add(fetched=100)
+    counter.add(fetched=20, written=3)
+    assert Transferred(fetched=120, written=3) == watch.transferred
+    watch.begin("idna")
+    assert Transferred(fetched=0, written=0) == watch.transferred

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from rebuilder import __version__
 from rebuilder.atomic_file import write_whole
+from rebuilder.byte_counter import MOVED
 from rebuilder.errors import FileGoneError, StoreError, UnavailableError, UsageError
 from rebuilder.model.artifact import Document
 from rebuilder.model.value import Sha256, Sha256Field, Value
@@ -339,6 +340,7 @@ class HttpFetcher:
         if promised.isascii() and promised.isdigit() and (len(promised) > 18 or int(promised) > max_bytes):
             raise too_large(url, max_bytes)
         for chunk in limited(url, answer.iter_raw(_CHUNK), max_bytes):
+            MOVED.add(fetched=len(chunk))
             self._check_time(url, deadline)
             yield chunk
 

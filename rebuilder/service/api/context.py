@@ -100,13 +100,14 @@ def _load(path: Path) -> str:
 class Ask(Protocol):
     """Queues what a subject stands for."""
 
-    def __call__(self, subject: str, tier: Tier, by: str) -> list[Order]:
-        """Look a subject up in its registry and queue its files; asking again changes nothing.
+    def __call__(self, subject: str, tier: Tier, by: str, priority: int = 0) -> list[Order]:
+        """Look a subject up in its registry and queue its files; what is queued becomes as urgent as asked.
 
         Args:
             subject: Such as ``pypi:idna==3.10`` or a package URL; never a file on this machine.
             tier: How thoroughly.
             by: Who asked, for the log.
+            priority: Among what was asked for, from -9 (sooner) to 9 (later).
 
         Raises:
             UsageError: the subject is malformed, or nothing like it is published.

@@ -67,6 +67,8 @@ class Wanted(Value):
 
     subject: Annotated[_Line, Field(max_length=512, examples=["pypi:idna==3.10", "pkg:npm/left-pad@1.3.0"])]
     tier: Tier = Tier.FULL
+    priority: Annotated[int, Field(ge=-9, le=9)] = 0
+    """Among what was asked for: -9 is sooner, 9 later."""
 
 
 class Accepted(Value):

@@ -193,7 +193,7 @@ def work_routes(context: ApiContext) -> APIRouter:
         },
     )
     def verify(wanted: Wanted, request: Request) -> Accepted:
-        """Ask for a verification; asking again while it is queued changes nothing."""
+        """Ask for a verification; asking again while it is queued makes it as urgent and as thorough as asked."""
         if not _SUBJECT.fullmatch(wanted.subject):
             # Without this, a path would name a file on this machine.
             raise Refusal(
@@ -202,7 +202,7 @@ def work_routes(context: ApiContext) -> APIRouter:
                 hint="Write pypi:idna==3.10, or a package URL such as pkg:npm/left-pad@1.3.0.",
             )
         address = request.client.host if request.client else "this machine"
-        orders = context.ask(wanted.subject, wanted.tier, f"HTTP API, {address}")
+        orders = context.ask(wanted.subject, wanted.tier, f"HTTP API, {address}", wanted.priority)
         purls = dict.fromkeys(order.purl for order in orders)
         return Accepted(
             orders=tuple(orders), status=tuple(f"/api/v1/status?purl={quote(purl, safe='')}" for purl in purls)

@@ -12,11 +12,12 @@ from rebuilder.model.fleet import FleetFigures, RunnerFigures, RunnerState
 from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
+from rebuilder.model.spread import Cost, Spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways, share
-from rebuilder.site.display import SHORT, Moment, count, moment, span, visible
+from rebuilder.site.display import SHORT, Moment, count, duration, memory, moment, span, visible
 from rebuilder.site.marks import Mark, mark
 from rebuilder.site.pages.alarms import AlarmGroup, alarm_groups, total
 from rebuilder.site.rows import Row, row
@@ -138,6 +139,19 @@ class WatchRow:
     found: str
     trouble: str | None
     failed: bool
+    planned: Moment | None
+    """When it looks next; None: it is in no schedule."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What one published file costs, looked at in one way: the median, and what 95 of 100 do not pass."""
+
+    tier: str
+    files: str
+    cpu: str
+    fetched: str
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +219,7 @@ class OperatePage:
     """Reports that still gave the same bytes when they were run again, of those of an age."""
     replayed: str
     """How many were, in words."""
+    costs: tuple[CostRow, ...]
     watches: tuple[WatchRow, ...]
     more_watches: str | None
     failures: tuple[FailureRow, ...]
@@ -255,6 +270,7 @@ def operate_page(
         fleet=_fleet(operations.fleet, now),
         replays=tuple(share(_age(each), each.agreeing, each.total) for each in operations.replays),
         replayed=_replayed(operations.replays),
+        costs=tuple(_cost(tier, cost) for tier, cost in operations.costs.items()),
         watches=tuple(_watch(each, now) for each in watches[:MOST_WATCHES]),
         more_watches=_more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
         failures=tuple(_failure(each, published) for each in operations.failures[:MOST_FAILURES]),
@@ -281,7 +297,9 @@ def _work(each: QueueEntry, now: datetime) -> WorkRow:
     watch = f" (watch “{visible(each.watch, SHORT)}”)" if each.watch else ""
     tries = f"{_ordinal(each.tries + 1)} try" if each.tries else ""
     reason = "" if each.reason is Reason.RETRY and tries else _REASONS[each.reason]
-    why = ", ".join(filter(None, (reason, tries)))
+    nudge = each.priority - each.reason.priority if each.priority is not None else 0
+    urgency = f"{'sooner' if nudge < 0 else 'later'} by {abs(nudge)}" if nudge else ""
+    why = ", ".join(filter(None, (reason, tries, urgency)))
     return WorkRow(
         filename=visible(each.filename, SHORT),
         purl=visible(each.purl, SHORT),
@@ -339,6 +357,20 @@ def _watch(each: WatchState, now: datetime) -> WatchRow:
         else f"{count(each.queued, 'file', 'files')} queued",
         trouble=visible(each.trouble, BRIEF) if each.trouble else None,
         failed=bool(each.failed or each.trouble),
+        planned=moment(each.planned) if each.planned else None,
+    )
+
+
+def _cost(tier: Tier, cost: Cost) -> CostRow:
+    def spread_of(spread: Spread | None, said: Callable[[float], str]) -> str:
+        return f"{said(spread.median)}, up to {said(spread.p95)}" if spread else "not measured"
+
+    return CostRow(
+        tier=_TIERS[tier],
+        files=count(cost.files, "file", "files"),
+        cpu=spread_of(cost.cpu, duration),
+        fetched=spread_of(cost.fetched, memory),
+        written=spread_of(cost.written, memory),
     )
 
 

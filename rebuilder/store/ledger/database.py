@@ -177,6 +177,7 @@ REVISIONS = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 

@@ -162,7 +162,7 @@ def end_verification(connection: Connection, number: int, **columns: Any) -> Non
 
 def decision_columns(report: Report) -> dict[str, Any]:
     """What a verification came to, as columns."""
-    decision = report.decision
+    decision, moved = report.decision, report.transferred
     return {
         "finished": report.finished,
         "verdict": decision.verdict.value,
@@ -171,6 +171,8 @@ def decision_columns(report: Report) -> dict[str, Any]:
         "provenance": report.provenance.status.value if report.provenance else None,
         "cause": _cause(report.diagnosis),
         "written": report.written,
+        "fetched_bytes": moved and moved.fetched,
+        "written_bytes": moved and moved.written,
     }
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, String, and_, exists, func, select
+from sqlalchemy import Connection, RowMapping, String, and_, exists, func, select
 
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, Spread, spread, together
+from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, together
 from rebuilder.model.operations import Bucket, Operations, QueueState, standing_by_day
 from rebuilder.model.report import Stage
+from rebuilder.model.spread import Cost, Spread, spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
 from rebuilder.store.ledger import current_results, tables
@@ -112,6 +113,7 @@ class Statistics:
                 open_alarms=sum(_alarms(connection, _open()).values()),
                 fleet=fleet_figures(connection, now),
                 replays=replayed_by_age(connection),
+                costs=_costs(connection, _newest(now)),
             )
 
     def figures(self, now: datetime) -> Figures:
@@ -225,17 +227,28 @@ def _buckets(connection: Connection, now: datetime, length: timedelta, number: i
     return tuple(Bucket(start=moment, verdicts=found.get(moment, {})) for moment in moments)
 
 
-def _sample(connection: Connection, now: datetime) -> SampleFigures:
-    """Effort of the newest verifications within the window."""
-    verification, stage, attempt = tables.verification.c, tables.stage.c, tables.attempt.c
-    newest = (
-        select(verification.id, verification.tier)
+def _newest(now: datetime) -> Any:
+    """The newest verifications within the window, by id."""
+    verification = tables.verification.c
+    return (
+        select(
+            verification.id,
+            verification.tier,
+            verification.fetched_bytes.label("fetched"),
+            verification.written_bytes.label("written"),
+        )
         .where(verification.state == "done", verification.finished >= now - _WINDOW, verification.finished <= now)
         .order_by(verification.finished.desc())
         .limit(_MOST)
         .subquery()
     )
-    tiers = {row.id: Tier(row.tier or Tier.FULL) for row in connection.execute(select(newest))}
+
+
+def _sample(connection: Connection, now: datetime) -> SampleFigures:
+    """Effort of the newest verifications within the window."""
+    stage, attempt = tables.stage.c, tables.attempt.c
+    newest = _newest(now)
+    numbers = connection.execute(select(newest.c.id)).scalars().all()
     spent: dict[str, list[float]] = defaultdict(list)
     rows = connection.execute(select(stage.name, stage.seconds).join(newest, newest.c.id == stage.verification_id))
     for name, seconds in rows:
@@ -250,21 +263,42 @@ def _sample(connection: Connection, now: datetime) -> SampleFigures:
         ).join(newest, newest.c.id == attempt.verification_id)
     ).all()
     made = Counter(row.verification_id for row in used)
-    cost: dict[Tier, Counter[int]] = defaultdict(Counter)
-    for row in used:
-        cost[tiers[row.verification_id]][row.verification_id] += row.cpu_seconds
     repeated, flaky = _stability(connection, {row.definition_sha256 for row in used})
     return SampleFigures(
-        verifications=len(tiers),
+        verifications=len(numbers),
         stages={Stage(name): found for name in Stage if (found := spread(spent.get(name, ()))) is not None},
         wall=spread(row.wall_seconds for row in used),
         cpu=spread(row.cpu_seconds for row in used),
-        tiers={tier: found for tier in Tier if (found := spread(cost[tier].values())) is not None},
+        costs=_costs(connection, newest),
         memory=spread(row.peak_memory_bytes for row in used),
-        attempts=spread(made[number] for number in tiers),
+        attempts=spread(made[number] for number in numbers),
         repeated=repeated,
         flaky=flaky,
     )
+
+
+def _costs(connection: Connection, newest: Any) -> dict[Tier, Cost]:
+    """What a file cost in each tier that occurs among the newest verifications."""
+    attempt = tables.attempt.c
+    cpu = (
+        select(attempt.verification_id, func.sum(attempt.cpu_seconds).label("cpu"))
+        .join(newest, newest.c.id == attempt.verification_id)
+        .group_by(attempt.verification_id)
+        .subquery()
+    )
+    query = select(newest, cpu.c.cpu).outerjoin(cpu, cpu.c.verification_id == newest.c.id)
+    by_tier: dict[Tier, list[RowMapping]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        by_tier[Tier(row["tier"] or Tier.FULL)].append(row)
+
+    def spread_of(rows: Sequence[RowMapping], name: str) -> Spread | None:
+        return spread(row[name] for row in rows if row[name] is not None)
+
+    return {
+        tier: Cost(files=len(rows), **{name: spread_of(rows, name) for name in ("cpu", "fetched", "written")})
+        for tier in Tier
+        if (rows := by_tier[tier])
+    }
 
 
 def _stability(connection: Connection, definitions: set[str]) -> tuple[int, int]:

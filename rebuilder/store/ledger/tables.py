@@ -126,6 +126,8 @@ verification = Table(
     Column("cause", String(64)),  # of what is not confirmed: the diagnosed cause that explains most
     Column("written", Boolean, nullable=False, server_default=false()),  # recorded metadata, into the finished archive
     Column("program_version", String(64)),  # of this program when it was begun; null where it was not kept yet
+    Column("fetched_bytes", BigInteger),  # over the network; null where it was not counted yet
+    Column("written_bytes", BigInteger),  # into the store
     Index("verification_artifact", "artifact_id", "state", "id"),
     Index("verification_unpublished", "state", "published", "id"),
     Index("verification_finished", "state", "finished"),
@@ -275,6 +277,7 @@ watch = Table(
     Column("queued", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("trouble", Text),
+    Column("planned", UtcDateTime),  # when it looks next; null: in no schedule
     Column("seen", LargeBinary, nullable=False),  # JSON, zlib: project to what tells whether its page changed
 )
 

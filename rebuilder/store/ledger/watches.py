@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
+from datetime import datetime
 
-from sqlalchemy import Connection, exists, or_, select, union_all
+from sqlalchemy import Connection, exists, or_, select, union_all, update
 
 from rebuilder.model.operations import WatchState
 from rebuilder.store.ledger import tables
@@ -38,10 +40,23 @@ class Watches:
         return seen if isinstance(seen, dict) else {}
 
     def looked(self, state: WatchState, seen: dict[str, str]) -> None:
-        """Keep what a watch found, whatever the number of its projects, with one write."""
-        row = state.model_dump() | {"seen": zlib.compress(json.dumps(seen).encode(), 3)}
+        """Keep what a watch found, whatever the number of its projects, with one write; when it looks next stays."""
+        row = state.model_dump(exclude={"planned"}) | {"seen": zlib.compress(json.dumps(seen).encode(), 3)}
         with self._database.writing() as connection:
             put(connection, tables.watch, row)
+
+    def plan(self, planned: Mapping[str, datetime]) -> None:
+        """Keep when each watch looks next; what is not among them is in no schedule."""
+        watch = tables.watch
+        with self._database.writing() as connection:
+            for name, before in connection.execute(select(watch.c.name, watch.c.planned)).all():
+                if (moment := planned.get(name)) != before:
+                    connection.execute(update(watch).where(watch.c.name == name).values(planned=moment))
+
+    def failed(self, name: str, trouble: str) -> None:
+        """Keep why a watch could not look at all; of one that never did, the log knows it."""
+        with self._database.writing() as connection:
+            connection.execute(update(tables.watch).where(tables.watch.c.name == name).values(trouble=trouble))
 
     def all(self) -> list[WatchState]:
         """What every watch found last, by name; also those that are in no schedule any more."""
