@@ -20,6 +20,7 @@ from rebuilder.cli.alarms import alarms
 from rebuilder.cli.backup import backup, restore
 from rebuilder.cli.check import check
 from rebuilder.cli.db import NOTHING_STORED, db, refuse_missing
+from rebuilder.cli.draft import draft
 from rebuilder.cli.environments import environments
 from rebuilder.cli.export import export
 from rebuilder.cli.incident import incident
@@ -239,7 +240,7 @@ def schedules(
     return show(directory.absolute() if directory is not None else config.schedules_directory, SystemClock())
 
 
-for each in (requeue, backup, restore):
+for each in (requeue, draft, backup, restore):
     with_settings(app.command(), "store")(each)
 
 

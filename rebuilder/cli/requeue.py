@@ -62,7 +62,7 @@ def requeue(
             for each in ledger.latest()
             if (not verdict or each.verdict in verdict)
             and (before is None or each.finished < before.replace(tzinfo=UTC))
-            and (not which or _named(each, which))
+            and (not which or named(each, which))
         ]
         if not found:
             raise UsageError(
@@ -76,7 +76,12 @@ def requeue(
     typer.echo(f"{files} would be queued." if dry_run else f"{files} queued; a service on this ledger verifies them.")
 
 
-def _named(row: Summary, which: Sequence[str]) -> bool:
+def named(row: Summary, which: Sequence[str]) -> bool:
+    """Whether one of some texts names what a row is about.
+
+    Raises:
+        UsageError: one of them can name nothing.
+    """
     return any(_fits(row, text) for text in which)
 
 
