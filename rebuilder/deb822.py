@@ -74,11 +74,11 @@ def fields(stanza: bytes | str) -> dict[str, str]:
         MalformedStanzaError: a line belongs to no field, or a field is given twice.
     """
     text = stanza.decode("utf-8", "replace") if isinstance(stanza, bytes) else stanza
-    result: dict[str, str] = {}
-    name = ""
+    result: dict[str, list[str]] = {}
+    lines: list[str] = []
     for line in _COMMENT.sub("", text).split("\n"):
-        if line.startswith((" ", "\t")) and name:
-            result[name] += f"\n{line.strip()}"
+        if line.startswith((" ", "\t")) and lines:
+            lines.append(line.strip())
             continue
         if not line.strip():
             continue
@@ -88,5 +88,5 @@ def fields(stanza: bytes | str) -> dict[str, str]:
         name = given["name"].lower()
         if name in result:
             raise MalformedStanzaError(f"it has the field {name[:40]!r} twice")
-        result[name] = given["value"].strip()
-    return result
+        result[name] = lines = [given["value"].strip()]
+    return {name: "\n".join(each) for name, each in result.items()}

@@ -28,6 +28,8 @@ from rebuilder.wiring import Wired, wire, wire_signer
 
 _LONGEST = 200
 """Characters of a path that a message shows."""
+_MOST_BYTES = 4 << 30
+"""Of a file on disk; no published one is as large."""
 SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
 """Of several exit codes, the last in this order is the one of the command."""
 
@@ -133,6 +135,8 @@ def _digest(path: Path, shown: str) -> str:
             words = " or a ".join((*(word for word, _ in kinds.values()), *documents))
             raise UsageError(f"{shown} is not a {words}.", hint=hint)
         word, ecosystem = kinds[path.suffix]
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"{shown} has {path.stat().st_size:,} bytes; files up to {_MOST_BYTES:,} bytes are read.")
         with path.open("rb") as file:
             problem = ecosystem.local_problem(file.read(512))
             if problem is not None:

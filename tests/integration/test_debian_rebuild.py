@@ -244,3 +244,41 @@ def test_build_dependency_that_nobody_has(
     archive._index()
     found = line(machine.verify("deb:tiny==1.0"), "inputs-missing")
     assert "libnothing-dev" in found["sentence"]
+
+
+_PLACES = "/ /usr/bin /etc /inputs /inputs/source /tools /proc/1 /sys /var /var/lib/dpkg /dev"
+_HARM = {
+    "network": ('bash -c "exec 3<>/dev/tcp/{}" && echo reached; exit 8', "build-failed", "exit code"),
+    "forks": ("bash -c ':() { : | : & }; :; sleep 100'", "timed-out", "on processes"),
+    "disk": ("cat /dev/zero >zeros; rm zeros; cat /dev/zero >/tmp/zeros", "timed-out", "on file size"),
+    "outside": (
+        f"for at in {_PLACES}; do echo >$$at/x && echo reached; done; echo >>/inputs/source/tiny_1.0.dsc || exit 8",
+        "build-failed",
+        "exit code",
+    ),
+}
+"""What a source does instead of being built, the verdict, and words of the sentence."""
+
+
+def test_sources_that_do_harm(machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path) -> None:
+    """Each ends in its verdict and one sentence, and reaches and leaves nothing; the store is as good as before."""
+    daemons = "\tsetsid sh -c 'trap \"\" TERM HUP; while :; do sleep 9; done' & setsid sleep 999 >/dev/null 2>&1 &\n"
+    good = source_package(tmp_path / "source", {"debian/rules": RULES.replace(_WHERE, daemons + _WHERE)})
+    [common] = builder.build(good, "-A")
+    (machine.root / "limits.toml").write_text("[limits]\nfile_bytes = 33554432\nprocesses = 100\n")
+    settings = ("--config", machine.root / "limits.toml")
+    for name, (harm, verdict, words) in _HARM.items():
+        (tmp_path / name).mkdir()
+        command = "\t" + harm.replace("{}", archive.uri.split("/")[2].replace(":", "/")) + "\n"
+        archive.drop()
+        archive.list_package(common)
+        archive.list_source(source_package(tmp_path / name, {"debian/rules": RULES.replace(_WHERE, command)}))
+        answer = machine.run("verify", "--json", *settings, "deb:tiny-common==1.0")
+        found = line(answer, verdict)
+        assert (3, True) == (answer.code, words in found["sentence"]), found["sentence"]
+        assert "| reached" not in Path(found["report"]).with_name("log-1.txt").read_text()
+    archive.drop()
+    archive.list_package(common)
+    archive.list_source(good)
+    line(machine.run("verify", "--json", *settings, "deb:tiny-common==1.0"), "reproduced")
+    assert [] == [each for each in machine.store.rglob("*") if each.name.startswith((".draft", "given@"))]

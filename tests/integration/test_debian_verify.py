@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from rebuilder.consumer.lock_files.debian import read_packages
 from rebuilder.errors import ExitCode
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.service.schedules.watch import Watch
+from tests.fakes.archives import tar_bytes, tar_member
 from tests.fakes.command import Answer, Installation
 from tests.fakes.debian_archive import Archive, served_archive
+from tests.fakes.debs import CONTROL, ar_bytes, ar_header, control_tar, data_tar
 from tests.fakes.published import PublishedRebuilder, identical, of_debian
 from tests.fakes.toy import WHEEL_WORDS
 
@@ -80,8 +84,9 @@ def written(path: Path, *listed: Path, **fields: str) -> Path:
     """A document that lists files with their digests; as ``.changes`` and ``.buildinfo`` do."""
     plain = {"Source": "tiny", "Version": "1-1", "Architecture": "all", "Build-Architecture": "amd64"}
     rows = "".join(f" {sha256(each.read_bytes()).hexdigest()} {each.stat().st_size} {each.name}\n" for each in listed)
+    plain |= {"Installed-Build-Depends": "base-files (= 13)"}
     head = "".join(f"{name}: {value}\n" for name, value in (plain | fields).items())
-    path.write_text(f"{head}Installed-Build-Depends: base-files (= 13)\nChecksums-Sha256:\n{rows}")
+    path.write_text(f"{head}Checksums-Sha256:\n{rows}")
     return path
 
 
@@ -122,6 +127,48 @@ def test_documents_of_other_files(machine: DebianInstallation, archive: Archive,
     source = written(tmp_path / "b.changes", pool / "tiny_1-1.dsc")
     assert "names no package" in machine.verify(source).words
     assert "no file" in machine.verify(tmp_path / "c.buildinfo").words
+
+
+def _claiming_too_much(kind: str) -> bytes:
+    """A package of which a part says that it has 8 GiB, or comes out as 256 MiB of nothing."""
+    control = lzma.compress(control_tar({"control": CONTROL.replace(b"tiny", b"huge")}))
+    parts = (("debian-binary", b"2.0\n"), ("control.tar.xz", control))
+    if kind == "member":
+        return ar_bytes(*parts) + ar_header("data.tar.xz", 8 << 30) + lzma.compress(data_tar())
+    bomb = lzma.compress(tar_bytes((tar_member("./zeros"), bytes(256 << 20))), preset=0)
+    return ar_bytes(*parts, ("data.tar.xz", bomb))
+
+
+def test_packages_that_claim_too_much(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
+    """Signed by the archive all the same: not read to their end, in one sentence; others are verified as before."""
+    path = tmp_path / "huge_1-1_all.deb"
+    for kind, said in (("member", "cut short inside “data.tar.xz”"), ("bomb", "a bomb?")):
+        path.write_bytes(_claiming_too_much(kind))
+        archive.drop()
+        archive.list_package(path)
+        archive.add_source("huge")
+        answer = machine.verify(path)
+        assert (3, "unsupported") == (answer.code, answer.line["verdict"]), answer.words
+        assert said in answer.line["sentence"]
+    os.truncate(path, 1 << 40)
+    answer = machine.verify(path)
+    assert (ExitCode.USAGE, True) == (answer.code, "1,099,511,627,776 bytes" in answer.words)
+
+
+def test_documents_of_a_hundred_thousand_packages(
+    machine: DebianInstallation, archive: Archive, tmp_path: Path
+) -> None:
+    """What was installed, or is wanted for the build: one sentence, before anything is looked for."""
+    many = [f"lib{number:06}" for number in range(100_000)]
+    deb = archive.root / "debian/pool/tiny_1-1_all.deb"
+    installed = "".join(f"\n {name} (= 1)," for name in many)
+    answer = machine.verify(written(tmp_path / "a.buildinfo", deb, **{"Installed-Build-Depends": installed}))
+    assert (ExitCode.USAGE, True) == (answer.code, "more than 20,000 packages" in answer.words)
+    archive.add("many", {"usr/bin/many": "#!/bin/sh\n"}, {})
+    archive.add_source("many", fields="Build-Depends: " + ",\n ".join(many) + "\n")
+    answer = machine.verify("deb:many==1-1")
+    assert (3, "unsupported") == (answer.code, answer.line["verdict"]), answer.words
+    assert "more than a megabyte of relationships" in answer.line["sentence"]
 
 
 def test_file_on_disk_of_a_version_with_an_epoch(machine: DebianInstallation, archive: Archive) -> None:

@@ -68,7 +68,7 @@ def relations(field: str) -> Iterator[tuple[Relation, ...]]:
         RelationError: it has something else in it, or more than any source package.
     """
     if len(field) > _LONGEST:
-        raise RelationError("it has more than a megabyte of relationships")
+        raise RelationError("there is more than a megabyte of relationships")
     count = 0
     for clause in " ".join(field.split()).split(","):
         if not clause.strip():
@@ -76,7 +76,7 @@ def relations(field: str) -> Iterator[tuple[Relation, ...]]:
         alternatives = tuple(map(_relation, clause.split("|")))
         count += len(alternatives)
         if count > MOST:
-            raise RelationError(f"it has more than {MOST:,} relationships")
+            raise RelationError(f"there are more than {MOST:,} relationships")
         yield alternatives
 
 
