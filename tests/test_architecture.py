@@ -33,6 +33,7 @@ LAYERS: list[set[str]] = [
         "foreign_words",
         "clock",
         "deb822",
+        "shortage",
     },
     {"extras", "progress", "toml_files", "log"},
     PARTS | {"cache_counter", "store_layout", "stopwatch"},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +26,7 @@ from rebuilder.errors import (
 from rebuilder.model.definition import Limits
 from rebuilder.model.environment import Manifest
 from rebuilder.model.text import clipped
+from rebuilder.shortage import Shortage
 
 
 class AsRoot(Protocol):
@@ -39,8 +39,8 @@ class AsRoot(Protocol):
 
 LIMITS = Limits(wall_seconds=1800, memory_bytes=4 << 30, processes=2048, disk_bytes=16 << 30)
 """What the scripts of all packages that are installed together may use."""
-_LEAST_ROOM = 64 << 20
-"""Bytes on a disk that is not full: a script may say that it is."""
+_LEAST_ROOM, _LEAST_FILES = 64 << 20, 1000
+"""Bytes and files that a disk has room for that is not full: a script may say that it is."""
 _NO_SERVICES = "/usr/sbin/policy-rc.d"
 _INSTALL = (
     f"export SOURCE_DATE_EPOCH={TIME}",
@@ -77,7 +77,7 @@ def configure(spec: Manifest, root: Path, as_root: AsRoot, began: int) -> None:
     Raises:
         PackageInstallationError: a maintainer script fails, or takes more than :data:`LIMITS`; the sentence has what
             dpkg said.
-        BuildEnvironmentError: the disk is full.
+        BuildEnvironmentError: the machine has no disk, memory or processes left.
         SandboxUnavailableError: this machine cannot give the isolation.
     """
     _run(spec, as_root(root, root.parent), root.parent, "/var/cache/apt/archives")
@@ -107,6 +107,7 @@ def configure_over(spec: Manifest, tree: Path, base: Path, packages: Path, as_ro
 def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
     command = [*words, "/bin/sh", "-e", "-c", "\n".join(_script(spec, packages))]
     path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    shortage = Shortage(LIMITS)
     try:
         limits = watched(place, LIMITS)
         run(command, environment=path, log=place / "configure.log", seconds=LIMITS.wall_seconds, watch=limits)
@@ -123,8 +124,16 @@ def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
         sentence += told
         if error.limit:
             raise InstallationLimitError(sentence) from error
-        theirs = error.code is not None and error.code > 0 and shutil.disk_usage(place).free > _LEAST_ROOM
+        theirs = error.code is not None and error.code > 0 and not _full(place)
+        if shortage.killed or shortage.refused or shortage.tight:
+            theirs, sentence = False, f"{sentence} The machine had too little memory, or too few processes, meanwhile."
         raise (PackageInstallationError if theirs else BuildEnvironmentError)(sentence) from error
+
+
+def _full(place: Path) -> bool:
+    """Whether our own disk is: what a script says of it counts nothing."""
+    disk = os.statvfs(place)
+    return disk.f_bavail * disk.f_frsize < _LEAST_ROOM or (disk.f_files > 0 and disk.f_favail < _LEAST_FILES)
 
 
 def _script(spec: Manifest, packages: str) -> list[str]:

@@ -231,12 +231,6 @@ def memory_file(name: str, content: bytes) -> FileIO:
     return file
 
 
-def out_of_memory_kills() -> int:
-    """Processes the kernel has killed because there was no memory left (proc_vmstat(5), ``oom_kill``)."""
-    with open("/proc/vmstat", encoding="ascii") as file:  # noqa: PTH123
-        return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
-
-
 def _pipe(stack: ExitStack) -> tuple[FileIO, FileIO]:
     reading, writing = os.pipe2(os.O_CLOEXEC)
     return stack.enter_context(FileIO(reading, "r")), stack.enter_context(FileIO(writing, "w"))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.protocol import Environments
+from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.leftovers import MOST_FILES
+from rebuilder.shortage import Shortage, Wants
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room, launchers, left_over
 
 MB = 1 << 20
@@ -109,6 +118,37 @@ def test_limit_is_named(room: Room, case: str) -> None:
     assert run.wall_seconds < 30
     assert len(launchers(os.getpid())) >= 1
     assert [] == left_over()
+
+
+class _Refusing(Shortage):
+    """A machine that refuses a process while something runs: its kernel counts that."""
+
+    def __init__(self, wants: Wants, place: Path) -> None:
+        (place / "self").mkdir(exist_ok=True)
+        (place / "self/cgroup").write_text("0::/\n")
+        (place / "pids.events").write_text("max 6\n")
+        super().__init__(wants, place, place)
+        (place / "pids.events").write_text("max 7\n")
+
+
+@pytest.mark.parametrize("text", ["exit 254", "true"])
+def test_machine_without_processes(environments: Environments, tmp_path: Path, text: str) -> None:
+    """What it refused is our trouble, however the build ended."""
+    bubblewrap, blobs = Bubblewrap(partial(_Refusing, place=tmp_path)), MemoryBlobs()
+    sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch", bubblewrap=bubblewrap)
+    try:
+        room = Room(sandbox, blobs, environments.get("trixie").root)
+        with pytest.raises(SandboxFaultError, match="too few processes left"):
+            room.shell(text)
+        assert Limit.LOG == room.shell("yes", limits=Limits(log_bytes=MB)).limit  # which takes no process
+    finally:
+        sandbox.close()
+
+
+def test_build_that_says_so(room: Room) -> None:
+    """Whatever it prints and ends with, its failure is its own: only the kernel's counters tell the other kind."""
+    run = room.shell("echo 'sh: fork: Resource temporarily unavailable' >&2; echo 'Killed'; exit 254")
+    assert (Outcome.BUILD_FAILED, 254) == (run.outcome, run.exit_code)
 
 
 def test_log_is_cut_at_its_limit(room: Room) -> None:

@@ -141,9 +141,10 @@ def opening(processes: int) -> list[str]:
     """
     ready, go, own = launcher_main.READY, launcher_main.GO, launcher_main.SCRIPT
     most = processes + max(64, processes // 4)
+    refused = f"fewer than {most} processes are allowed here \\(ulimit -u\\)"
     return [
         f"exec {own}<&-",
-        f"ulimit -p {most} 2>/dev/null || ulimit -u {most} || exit 125",
+        f"ulimit -p {most} 2>/dev/null || ulimit -u {most} 2>/dev/null || {{ echo {refused}; exit 125; }}",
         f"printf r >&{ready} && read -r go <&{go} || exit 125",
     ]
 

@@ -130,9 +130,16 @@ class LauncherClient:
             socket.send_fds(self._connection(), [b"run"], descriptors)
 
     def warm(self) -> None:
-        """Start the program now, so that the first sandbox need not wait for it."""
-        with self._lock:
-            self._connection()
+        """Start the program now, so that the first sandbox need not wait for it.
+
+        Raises:
+            SandboxFaultError: it cannot be started.
+        """
+        try:
+            with self._lock:
+                self._connection()
+        except OSError as error:
+            raise SandboxFaultError(f"The process that starts sandboxes cannot be started ({error}).") from error
 
     def _connection(self) -> socket.socket:
         if self._socket is None or self._owner != os.getpid():

@@ -427,7 +427,15 @@ class Launcher:
         report = socket.socket(fileno=files["report"])
         with os.fdopen(files["request"], "rb") as file:
             request = json.load(file)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # other runs go on
+            told = {"problem": f"no process can be started ({error.strerror})", "status": os.EX_OSERR << 8}
+            report.send(json.dumps(told).encode(), socket.MSG_NOSIGNAL)
+            report.close()
+            for name in FILES[2:]:
+                os.close(files[name])
+            return True
         if pid == 0:
             try:
                 become_bubblewrap(request, files, self.pid, self.users)

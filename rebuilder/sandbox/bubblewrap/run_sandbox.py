@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.sandbox.bubblewrap import arguments, host_support, launcher_main, seccomp
 from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, LauncherClient
 from rebuilder.sandbox.cpus import Cpus
-from rebuilder.sandbox.supervision import SETUP_SECONDS, Supervision, memory_file, out_of_memory_kills
+from rebuilder.sandbox.supervision import SETUP_SECONDS, Supervision, memory_file
+from rebuilder.shortage import Shortage
 
 _LOOK_SECONDS = 0.025
 _PATIENCE_SECONDS = 60.0
@@ -102,15 +103,28 @@ class Ended(NamedTuple):
     wall_seconds: float
     version: str
     """Of bubblewrap."""
-    starved: bool
-    """Whether the machine had no memory left meanwhile, and ended some process for it."""
+    shortage: Shortage
+    """What the machine itself ran out of meanwhile."""
 
 
-def starvation() -> SandboxFaultError:
-    """The error for a build that failed while the machine had no memory left."""
+def check(shortage: Shortage, *, failed: bool = True) -> None:
+    """Make sure that a build did not end as it did for want of what this machine owed it.
+
+    A process that was refused counts in any case: a build may do without, and come out as another file.
+
+    Raises:
+        SandboxFaultError: it may have.
+    """
+    if failed and shortage.killed:
+        raise _too_small("ran out of memory", "use a machine with more memory")
+    if shortage.refused or (failed and shortage.tight):
+        raise _too_small("had too few processes left", "let it have more (pids.max of the control group, ulimit -u)")
+
+
+def _too_small(what: str, mend: str) -> SandboxFaultError:
     return SandboxFaultError(
-        "The machine ran out of memory while a build ran; that it failed says nothing about it.",
-        hint="Run fewer builds at once, or use a machine with more memory.",
+        f"The machine {what} while a build ran; how that ended says nothing about it.",
+        hint=f"Run fewer builds at once, or {mend}.",
     )
 
 
@@ -126,9 +140,14 @@ class Program(NamedTuple):
 
 
 class Bubblewrap:
-    """Starts sandboxes; safe to use from several threads."""
+    """Starts sandboxes; safe to use from several threads.
 
-    def __init__(self) -> None:
+    Args:
+        shortage: Watches the machine while something runs.
+    """
+
+    def __init__(self, shortage: Callable[[Limits], Shortage] = Shortage) -> None:
+        self._shortage = shortage
         self._launcher = LauncherClient()
         self._cpus = Cpus()
 
@@ -173,7 +192,7 @@ class Bubblewrap:
         script = program.script if program else arguments.script(definition)
         calls = seccomp.program(*program.permitted) if program else strict
         begun = time.monotonic()
-        killed_before = out_of_memory_kills()
+        shortage = self._shortage(definition.limits)
         with ExitStack() as stack:
             supervision = stack.enter_context(LaunchedSupervision(definition.limits))
             cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
@@ -190,15 +209,14 @@ class Bubblewrap:
                 raise _not_set_up(supervision, ending)
             if limit is None and _monitor_was_killed(ending):
                 raise SandboxFaultError("A sandbox was ended from outside while a build ran in it.")
-            starved = out_of_memory_kills() > killed_before
-            if starved and ending.memory_bytes > definition.limits.memory_bytes:
+            if shortage.killed and ending.memory_bytes > definition.limits.memory_bytes:
                 limit = limit or Limit.MEMORY  # it was faster than our looks, and the kernel ended it before us
             exit_code = supervision.exit_code if limit is None and ending.orphaned else None
-            if exit_code != 0 and limit is None and starved:
-                raise starvation()
+            if limit in {None, Limit.WALL_TIME}:  # others are passed by what a build did get
+                check(shortage, failed=limit is None and exit_code != 0)
             if exit_code is None and ending.cpu_seconds > definition.limits.cpu_seconds:
                 limit = limit or Limit.CPU_TIME
-            yield Ended(supervision, limit, exit_code, ending, time.monotonic() - begun, version, starved)
+            yield Ended(supervision, limit, exit_code, ending, time.monotonic() - begun, version, shortage)
 
     def _request(
         self,

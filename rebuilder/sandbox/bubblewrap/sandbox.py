@@ -25,16 +25,17 @@ class BubblewrapSandbox:
         blobs: Where logs and outputs go.
         clock: Tells when a run started.
         scratch: Directory for executable copies of inputs, and for links to many; nothing of a run is written there.
+        bubblewrap: What starts runs.
     """
 
     kind = "bubblewrap"
 
-    def __init__(self, blobs: Blobs, clock: Clock, *, scratch: Path) -> None:
+    def __init__(self, blobs: Blobs, clock: Clock, *, scratch: Path, bubblewrap: Bubblewrap | None = None) -> None:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
         self._collected = scratch / "collected"
-        self._bubblewrap = Bubblewrap()
+        self._bubblewrap = bubblewrap or Bubblewrap()
 
     def storing(self, blobs: Blobs) -> BubblewrapSandbox:
         """The same sandbox, with its logs and outputs in other blobs."""

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from rebuilder.sandbox.bubblewrap import launcher_main
 from rebuilder.sandbox.leftovers import limit_behind, list_outputs
-from rebuilder.sandbox.supervision import Supervision, memory_file, out_of_memory_kills
+from rebuilder.sandbox.supervision import Supervision, memory_file
+from rebuilder.shortage import out_of_memory_kills
 
 if TYPE_CHECKING:
     from rebuilder.model.definition import Limits

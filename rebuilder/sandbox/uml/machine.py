@@ -27,6 +27,7 @@ _PACKAGE = Path(guest.__file__).parents[2]
 _OWN = {
     f"{_GUEST}/__main__.py": Path(guest.__file__),
     f"{_GUEST}/rebuilder/__init__.py": _PACKAGE / "__init__.py",
+    f"{_GUEST}/rebuilder/shortage.py": _PACKAGE / "shortage.py",
     **{
         f"{_GUEST}/rebuilder/sandbox/{name}": _PACKAGE / "sandbox" / name
         for name in (

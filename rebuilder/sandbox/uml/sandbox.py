@@ -12,7 +12,7 @@ from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoG
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
-from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap, starvation
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap, check
 from rebuilder.sandbox.collected import collected
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.leftovers import list_outputs
@@ -110,8 +110,8 @@ class UmlSandbox:
             if first is None:
                 raise self._probe.problem(anew=True) or answer.not_begun(last, ended.limit, said)
             told = answer.told(last, ended.limit, said)
-            if (told.exit_code or told.broken) and ended.starved:  # its processes are processes of this machine
-                raise starvation()
+            if told.exit_code or told.broken:  # its processes are processes of this machine
+                check(ended.shortage)
             limit = told.limit
             listing = list_outputs(meter.out)
             exit_code = told.exit_code
