@@ -126,6 +126,7 @@ bench: environments npm-tarballs .build/backends/.complete ## Speed and memory a
 	$(BIN)/python -m tests.bench backlog
 	$(BIN)/python -m tests.bench site --files 10000
 	$(BIN)/python -m tests.bench preflight
+	$(BIN)/python -m tests.bench debian-cost
 	$(BIN)/python -m tests.bench list
 
 bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import backlog, causes, debian_list, installs, list_command, preflight, site
+from tests.bench import backlog, causes, debian_cost, debian_list, installs, list_command, preflight, site
 from tests.bench.admission import A_SECOND, admission_waits
 from tests.bench.attestations import attestation_seconds
 from tests.bench.consumer import FILES, consumer
@@ -43,7 +43,12 @@ def main() -> int:
         return site.main(sys.argv[2:])
     if sys.argv[1:2] == ["installs"]:
         return installs.main()
-    others = {"causes": causes.main, "debian": debian_list.main, "preflight": preflight.main}
+    others = {
+        "causes": causes.main,
+        "debian": debian_list.main,
+        "debian-cost": debian_cost.main,
+        "preflight": preflight.main,
+    }
     if (other := others.get("".join(sys.argv[1:2]))) is not None:
         return other(sys.argv[2:])
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)

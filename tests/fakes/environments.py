@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,6 +74,17 @@ def _content(place: Path) -> tuple[int, str]:
     if place.is_symlink():
         return 0, str(place.readlink())
     return place.stat().st_mode, place.read_text() if place.is_file() else ""
+
+
+def linked(environments: Path, own: Path) -> Path:
+    """A store of its own that has the environments of another one, and keeps what is made over them for itself."""
+    shutil.copytree(environments / "current", own / "current")
+    (own / "trees").mkdir()
+    for each in (own / "current").iterdir():
+        tree = Path("trees", each.read_text().strip())
+        if not (own / tree).exists():
+            (own / tree).symlink_to((environments / tree).absolute())
+    return own
 
 
 def plant(root: Path) -> None:

@@ -20,6 +20,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.command import Answer, Installation
 from tests.fakes.debian_archive import Archive, served_archive
 from tests.fakes.debian_sources import CONTROL, ENTRY, PROGRAM, RULES, Builder, source_package
+from tests.fakes.environments import linked
 from tests.integration.test_debian_verify import DebianInstallation
 
 
@@ -41,13 +42,7 @@ def machine(tmp_path: Path, environments_root: Path, archive: Archive) -> Debian
 
 def installed(root: Path, environments: Path, apt: Path) -> DebianInstallation:
     """A machine with the environments of all tests; what is made over them is its own."""
-    own = root.with_name(f"environments-of-{root.name}")
-    shutil.copytree(environments / "current", own / "current")
-    (own / "trees").mkdir()
-    for each in (own / "current").iterdir():
-        tree = Path("trees", each.read_text().strip())
-        if not (own / tree).exists():
-            (own / tree).symlink_to((environments / tree).absolute())
+    own = linked(environments, root.with_name(f"environments-of-{root.name}"))
     made = Installation.make(root, own, "http://127.0.0.1:9/simple")
     return DebianInstallation(made.root, made.index_url, apt)
 
