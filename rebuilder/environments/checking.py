@@ -36,22 +36,23 @@ class EnvironmentCheck:
             BuildEnvironmentError: it was modified; the sentence says which file.
             OSError: it cannot be read.
         """
-        if whole_fingerprint(place) == self._fingerprints.get(str(place)):
+        before = whole_fingerprint(place)
+        if before == self._fingerprints.get(str(place)):
             return
         file = place / "fingerprint"
         noted = file.read_text(encoding="ascii", errors="replace") if file.exists() else None
-        if noted is not None and noted != whole_fingerprint(place):
+        if noted is not None and noted != before:
             self._report(f"reading {record.spec.name} again, because something touched it")
         times = record.spec.package_times is True
         own = own_times(_recorded(record, place)) if times else {}
         for _ in range(_READINGS):
-            for tree in kept(place):
-                retime(tree, own if tree.name == "root" else None)
-            before = whole_fingerprint(place)
+            if True in [retime(tree, own if tree.name == "root" else None) for tree in kept(place)]:
+                before = whole_fingerprint(place)
             found = whole_listing(place, record.base, times=times)
             if sha256_hex(found) != record.sha256:
                 raise _modified(record, place, found)
-            if whole_fingerprint(place) == before:
+            before, read = whole_fingerprint(place), before
+            if before == read:
                 self._fingerprints[str(place)] = before
                 if noted != before:
                     with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again

@@ -110,13 +110,19 @@ def _of_packages(root: Path, installation: range) -> dict[bytes, int]:
     return {path: seconds for path, seconds in found.items() if seconds in TIMES and seconds not in installation}
 
 
-def retime(root: Path, own: Mapping[bytes, int] | None = None) -> None:
-    """Give every entry its time again: one of its own by path, or else the one. Entries that have it are left alone."""
-    top, own = os.fsencode(root), own or {}
+def retime(root: Path, own: Mapping[bytes, int] | None = None) -> bool:
+    """Give every entry its time again: one of its own by path, or else the one. Entries that have it are left alone.
+
+    Returns:
+        Whether one was given another.
+    """
+    top, own, given = os.fsencode(root), own or {}, False
     for path, status in list(walk(root)):
         seconds = own.get(path, TIME)
         if status.st_mtime_ns != seconds * 1_000_000_000:
             os.utime(os.path.join(top, path), (seconds, seconds), follow_symlinks=False)  # noqa: PTH118 - bytes
+            given = True
+    return given
 
 
 def remove(place: Path) -> None:

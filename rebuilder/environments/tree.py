@@ -34,6 +34,7 @@ TIME = 946_684_800
 TIMES = range(1, (1 << 31) - 1)
 """Those that an entry may keep: every file system has them, and does not make them of others that it lacks."""
 
+_AT_ONCE = 1 << 20
 _SAFE = "/+,:=@~-._"
 _64_BITS = (1 << 64) - 1
 
@@ -135,8 +136,10 @@ def _line(root: Path, path: bytes, status: os.stat_result, *, times: bool) -> by
     if stat.S_ISDIR(status.st_mode):
         words = f"d {mode:04o}"
     elif stat.S_ISREG(status.st_mode):
-        with open(place, "rb") as file:  # noqa: PTH123 - bytes
-            words = f"f{own} {mode:04o} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        with open(place, "rb", buffering=0) as file:  # noqa: PTH123 - bytes
+            small = status.st_size <= _AT_ONCE  # a buffer for each costs more than what most of them hold
+            digest = hashlib.sha256(file.read()) if small else hashlib.file_digest(file, "sha256")
+        words = f"f{own} {mode:04o} {status.st_size} {digest.hexdigest()}"
     elif stat.S_ISLNK(status.st_mode):
         words = f"l{own} {quote_from_bytes(os.readlink(place), safe=_SAFE)}"  # noqa: PTH115 - bytes
     else:
