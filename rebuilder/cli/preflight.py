@@ -182,4 +182,4 @@ def _finding(number: int, each: ProjectFinding) -> Iterator[str]:
         yield f"   {visible(place.file)}:{place.line}: {visible(place.text)}"
     yield f"   What to change: {visible(each.advice)}"
     if each.patch is not None:
-        yield from (f"   | {visible(line)}" for line in each.patch.splitlines())
+        yield from (f"   | {visible(line.expandtabs())}" for line in each.patch.splitlines())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.debian.relations import MOST, RelationError, wanted
+from rebuilder.ecosystems.debian.relations import MOST, RelationError, is_for, wanted
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,21 @@ def test_what_is_none(field: str, words: str) -> None:
     """Refused as a whole, with what is wrong with it."""
     with pytest.raises(RelationError, match=words.replace("(", r"\(")):
         wanted(field, "amd64")
+
+
+@pytest.mark.parametrize(
+    ("qualifiers", "made"),
+    [
+        *((each, True) for each in ("", "[any]", "[linux-any]", "[any-amd64]", "<!nodoc>", "<!nodoc> <stage1>")),
+        *((each, False) for each in ("[arm64]", "[!amd64]", "[hurd-any]", "<stage1>")),
+    ],
+)
+def test_what_a_build_without_profiles_makes(qualifiers: str, made: bool) -> None:
+    """By the architectures and profiles of a package."""
+    assert made == is_for(qualifiers, "amd64")
+
+
+def test_qualifiers_that_are_none() -> None:
+    """They are refused, whatever stands in them."""
+    with pytest.raises(RelationError, match="among its relationships"):
+        is_for("[any", "amd64")

@@ -31,10 +31,12 @@ def finding(cause: Cause, *evidence: str) -> ProjectFinding:
     )
 
 
-def patched(cause: Cause, texts: dict[str, str], *evidence: str, files: tuple[str, ...] = ()) -> ProjectFinding:
+def patched(
+    cause: Cause, texts: dict[str, str], *evidence: str, files: tuple[str, ...] = (), ecosystem: str = "pypi"
+) -> ProjectFinding:
     """What becomes of a finding in a project with these files."""
     tree = ProjectTree(name="loom", archive_sha256="0" * 64, files=(*texts, *files), seconds=0)
-    return located(ECOSYSTEMS["pypi"], tree, finding(cause, *evidence), texts)
+    return located(ECOSYSTEMS[ecosystem], tree, finding(cause, *evidence), texts)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,34 @@ def test_a_workflow_that_sets_the_time_is_believed() -> None:
     """Its releases are built with it; what a module says is no such word."""
     assert tells_time({WORKFLOW: "env:\n  SOURCE_DATE_EPOCH: 1\n"})
     assert not tells_time({"setup.py": "os.environ['SOURCE_DATE_EPOCH']\n"})
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("debian/rules", "a:\n\tdate +%s >a\n", 'a:\n\tdate -u -d "@$(SOURCE_DATE_EPOCH)" +%s >a\n'),
+        ("Makefile", "D := $(shell date -u +%F)\n", 'D := $(shell date -u -d "@$(SOURCE_DATE_EPOCH)" +%F)\n'),
+        ("Makefile", "a:\n\techo $$(date) >a\n", 'a:\n\techo $$(date -u -d "@$(SOURCE_DATE_EPOCH)") >a\n'),
+        ("src/stamp.sh", "echo `date +%Y`\n", 'echo `date -u -d "@${SOURCE_DATE_EPOCH}" +%Y`\n'),
+        ("src/stamp.sh", "date -r stamp.c +%Y\n", None),
+        ("src/stamp.sh", "x=$(date -u --date=@1 +%Y)\n", None),
+        ("src/stamp.c", "char *s = __DATE__;\n", None),
+    ],
+)
+def test_the_time_of_a_debian_build(tmp_path: Path, name: str, before: str, after: str | None) -> None:
+    """The line that asks for it is named; one that asks ``date`` is mended, unless it tells ``date`` a time."""
+    found = patched(Cause.EMBEDDED_TIME, {name: before}, ecosystem="deb")
+    assert [name] == [each.file for each in found.places]
+    assert (found.patch is None) == (after is None)
+    if found.patch is not None:
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(before)
+        subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=found.patch, text=True, check=True)
+        assert after == file.read_text()
+
+
+def test_a_line_that_only_mentions_a_date() -> None:
+    """An update, and a name with it, ask for no time."""
+    found = patched(Cause.EMBEDDED_TIME, {"debian/rules": "a:\n\tupdate-x --date-of y\n\t./date.sh\n"}, ecosystem="deb")
+    assert () == found.places

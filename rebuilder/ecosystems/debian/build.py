@@ -16,7 +16,11 @@ PLACE = "/build/reproducible-path"
 """Where Debian's builders unpack a source."""
 ENTRY = "/inputs/binary-only-changes"
 """Where the changelog entry of a binary-only upload is."""
-_COLLECT = 'for each in "$@"; do if test -f "$each"; then cp -- "$each" /out/ || exit 1; fi; done'
+_BUILD = (
+    'cd -- "$2"; dpkg-buildpackage --sanitize-env -us -uc -rfakeroot-tcp "$3"; cd ..; shift 3; '
+    'for each in "$@"; do if test -f "$each"; then cp -- "$each" /out/; fi; done'
+)
+"""In one command, the last: that is what a clock of its own is set for."""
 _PREPEND = (
     'cat /inputs/binary-only-changes "$1/debian/changelog" >"$1.changelog" && mv "$1.changelog" "$1/debian/changelog"'
 )
@@ -69,30 +73,65 @@ def definition(build: DebianBuild) -> BuildDefinition:
     parent, _, name = (build.directory or f"{PLACE}/{usual}").rpartition("/")
     prepend = [("/bin/sh", "-c", _PREPEND, "prepend", name)] if build.entry is not None else []
     rename = [("/bin/mv", usual, name)] if name != usual else []
-    wanted = (*build.targets, buildinfo_name(build))
-    options = " ".join((_ENVIRONMENT["DEB_BUILD_OPTIONS"], *build.options))
-    return BuildDefinition(
-        build_type=BUILD_TYPE,
+    made = packages_build(
         purl=build.purl,
         targets=build.targets,
         source=build.described,
         inputs=(*build.files, *([build.entry] if build.entry is not None else [])),
         toolchain=build.environment,
-        commands=(
-            ("/usr/bin/dpkg-source", "--no-check", "-x", build.files[0].path),
-            *rename,
-            *prepend,
-            (
-                *("/usr/bin/env", f"--chdir={name}", "/usr/bin/dpkg-buildpackage", "--sanitize-env"),
-                *("-us", "-uc", "-rfakeroot-tcp", "-A" if build.kind == "all" else "-B"),
-            ),
-            ("/bin/sh", "-c", _COLLECT, "collect", *wanted),
-        ),
-        environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": options},
-        directory=parent,
-        umask="0022",
+        unpack=(("/usr/bin/dpkg-source", "--no-check", "-x", build.files[0].path), *rename, *prepend),
+        tree=name,
+        part="-A" if build.kind == "all" else "-B",
+        besides=(buildinfo_name(build),),
         sandbox=build.sandbox,
         limits=build.limits,
+    )
+    options = " ".join((_ENVIRONMENT["DEB_BUILD_OPTIONS"], *build.options))
+    return made.replace(directory=parent, environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": options})
+
+
+def packages_build(
+    *,
+    purl: str,
+    targets: tuple[str, ...],
+    source: Source,
+    inputs: tuple[Input, ...],
+    toolchain: EnvironmentRef,
+    unpack: tuple[tuple[str, ...], ...],
+    tree: str,
+    part: Literal["-A", "-B", "-b"],
+    sandbox: str,
+    limits: Limits,
+    besides: tuple[str, ...] = (),
+) -> BuildDefinition:
+    """One run of ``dpkg-buildpackage`` in the usual place.
+
+    Args:
+        purl: Of the source package.
+        targets: File names of the packages that it is to give.
+        source: What is built, for the statement.
+        inputs: What :attr:`unpack` unpacks, and all else that the build sees.
+        toolchain: The environment, with the build dependencies.
+        unpack: Commands that make the tree, in :data:`PLACE`.
+        tree: Its directory there.
+        part: Which packages ``dpkg-buildpackage`` builds.
+        sandbox: In which it runs.
+        limits: What it may use.
+        besides: Files that are handed over if they are there.
+    """
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl=purl,
+        targets=targets,
+        source=source,
+        inputs=inputs,
+        toolchain=toolchain,
+        commands=(*unpack, ("/bin/sh", "-ec", _BUILD, "build", "--source", tree, part, *targets, *besides)),
+        environment=_ENVIRONMENT,
+        directory=PLACE,
+        umask="0022",
+        sandbox=sandbox,
+        limits=limits,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,13 @@ from rebuilder.ecosystems.conventions import (
     names_in,
 )
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
+from rebuilder.ecosystems.debian.places import BUILD_FILES, mended, places
 from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE, is_pattern
 from rebuilder.ecosystems.debian.version import is_version, order
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.project import Place
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 from rebuilder.provenance.outcome import absent
@@ -46,6 +49,8 @@ class DebianConventions(Conventions):
     local_files = {".deb": "package"}
     local_documents = DOCUMENTS
     project_files = ("debian/changelog",)
+    released_files = (".deb",)
+    build_files = BUILD_FILES
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""
@@ -72,6 +77,20 @@ class DebianConventions(Conventions):
         if given.document is not None:
             return super().check_attestations(given)
         return absent("Debian's archive signs its lists, and a list has this package; see “What was published”.")
+
+    def tells_time(self, texts: Mapping[str, str]) -> bool:
+        """``dpkg-buildpackage`` does."""
+        return True
+
+    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
+        """See :func:`rebuilder.ecosystems.debian.places.places`."""
+        return places(cause, texts)
+
+    def mended(
+        self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
+    ) -> dict[str, str]:
+        """See :func:`rebuilder.ecosystems.debian.places.mended`."""
+        return mended(cause, found, texts)
 
     def diagnosis(self) -> EcosystemRules:
         """See :data:`rebuilder.ecosystems.debian.diagnosis.RULES`."""

@@ -17,6 +17,7 @@ from rebuilder.ecosystems.debian.documents import given_build_info, opened, subj
 from rebuilder.ecosystems.debian.hypotheses import case_of, infer
 from rebuilder.ecosystems.debian.index import BinaryPackage, IndexEntryError, SourcePackage, listed
 from rebuilder.ecosystems.debian.planning import Planner
+from rebuilder.ecosystems.debian.project import project_builds
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
@@ -31,6 +32,7 @@ from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.graph import Node, NodeKind, Origin, SourceCommit, SourceTrail, Step, file_node, source_id
+from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.text import clipped
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
@@ -259,6 +261,13 @@ class Debian(Ecosystem):
         except NotRebuildable as stopped:
             return stopped.obstacle
         return plan(partial(infer, replace(case, planner=planner)), history)
+
+    def project(self, tree: ProjectTree) -> Project | Obstacle:
+        """See :func:`rebuilder.ecosystems.debian.project.project_builds`."""
+        try:
+            return project_builds(self._planner(Limits()), tree)
+        except NotRebuildable as stopped:
+            return stopped.obstacle
 
     def _planner(self, limits: Limits) -> Planner:
         parts = self._parts

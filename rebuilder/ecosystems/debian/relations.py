@@ -103,6 +103,15 @@ def wanted(
     return found
 
 
+def is_for(qualifiers: str, architecture: str) -> bool:
+    """Whether what has these architectures in brackets, or profiles in angles, is wanted in a build without profiles.
+
+    Raises:
+        RelationError: they are none.
+    """
+    return _relation(f"package {qualifiers}").concerns(architecture)
+
+
 def _relation(text: str) -> Relation:
     found = _ALTERNATIVE.fullmatch(text.strip())
     if found is None or (found["version"] is not None and not is_version(found["version"])):

@@ -110,13 +110,13 @@ def _own_mounts() -> None:
     mount("none", "/", "", _MS_REC | _MS_SLAVE)
 
 
-def _stage(stage: str, sources: Sequence[str], layers: Sequence[str]) -> None:
+def _stage(stage: str, sources: Sequence[str], layers: Sequence[str], under: int) -> None:
     """Make the sources visible as ``stage/0``, ``stage/1``, … in a mount namespace only this run has.
 
     So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted. They go
     through overlays of one read-only layer, since a build reads in ``/proc/self/mountinfo`` where in its file system
-    a directory lies that is bound; of an overlay it reads where in the overlay. Over the first, a directory, lie
-    ``layers``, the uppermost first.
+    a directory lies that is bound; of an overlay it reads where in the overlay. Over the one with the number ``under``,
+    a directory, lie ``layers``, the uppermost first.
     """
     _own_mounts()
     # Opened in the new namespace (others cannot be bound), before the stage may cover them.
@@ -129,7 +129,8 @@ def _stage(stage: str, sources: Sequence[str], layers: Sequence[str]) -> None:
     os.mkdir("none", 0o755)  # noqa: PTH102
     overlays = {base: _hidden(f"layer{index}", each) for index, (base, each) in enumerate(below.items())}
     for index, ((base, inside), descriptor) in enumerate(zip(places, opened, strict=True)):
-        overlay = overlays[base] if index or not over else _overlay("root", [*over, os.dup(descriptor)])
+        layered = over and index == under
+        overlay = _overlay("root", [*over, os.dup(descriptor)]) if layered else overlays[base]
         source = f"/proc/self/fd/{descriptor}" if overlay is None else os.path.join(overlay, inside)  # noqa: PTH118
         if os.path.isdir(source):  # noqa: PTH112
             os.mkdir(f"{index}", 0o755)  # noqa: PTH102
@@ -311,7 +312,7 @@ def become_bubblewrap(
     if request.get("fixed_addresses"):
         _libc.personality(ctypes.c_ulong(_ADDR_NO_RANDOMIZE))
     if request["stage"]:
-        _stage(request["stage"], request["sources"], request["layers"])
+        _stage(request["stage"], request["sources"], request["layers"], request["under"])
     _limit(request["limits"])
     if os.geteuid() == 0:
         _drop_root(users)

@@ -172,7 +172,9 @@ class Bubblewrap:
         root: Path,
         sources: Mapping[str, Path],
         program: Program | None = None,
+        *,
         layers: Sequence[Path] = (),
+        under: str | None = None,
     ) -> Iterator[Ended]:
         """Run a definition to its end.
 
@@ -182,6 +184,7 @@ class Bubblewrap:
             sources: Path inside the sandbox to the file or directory to show there.
             program: What to run instead of the commands.
             layers: Directories to lay over the root directory, the uppermost first.
+            under: Path of the one of the sources that they lie over instead.
 
         Raises:
             SandboxUnavailableError: this machine cannot give the isolation.
@@ -198,6 +201,7 @@ class Bubblewrap:
             cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
             request = self._request(definition, bubblewrap, root, sources, cpus)
             request["layers"] = [str(each.absolute()) for each in layers]
+            request["under"] = [None, *sources].index(under)
             if layers and request["stage"] is None:
                 raise SandboxUnavailableError(host_support.ONLY_BUBBLEWRAP, hint=host_support.LET_OTHERS)
             request["fixed_addresses"] = program is not None and program.fixed_addresses

@@ -19,7 +19,8 @@ from rebuilder.sandbox.leftovers import MOST_FILES
 from rebuilder.sandbox.meter import INODE_BYTES
 from rebuilder.sandbox.uml import guest
 
-_ROOT = "/inputs/root"
+ROOT = "/inputs/root"
+"""Where the sandbox around a guest has the root directory of the definition's build environment."""
 _FILES = "/inputs/files"
 _GUEST = "/inputs/guest"
 
@@ -82,7 +83,7 @@ def machine(definition: BuildDefinition, kernel: BuildEnvironment, root: Path, i
     """
     memory = _memory(definition.limits)
     inside = {path: f"{_FILES}/{index}" for index, path in enumerate(inputs)}
-    sources = {_ROOT: root, **_OWN, **{inside[path]: source for path, source in inputs.items()}}
+    sources = {ROOT: root, **_OWN, **{inside[path]: source for path, source in inputs.items()}}
     outer = BuildDefinition(
         build_type=definition.build_type,
         purl=definition.purl,
@@ -137,7 +138,7 @@ def _around(limits: Limits, memory: int) -> Limits:
 def _request(definition: BuildDefinition, inside: Mapping[str, str], *, cpus_listed: bool) -> dict[str, object]:
     """What the first process of the guest is asked: the same bubblewrap, told the same, as outside of a guest."""
     program = "/usr/bin/bwrap"
-    options = arguments.options(definition, root=_ROOT, inputs=inside, cpus_listed=cpus_listed)
+    options = arguments.options(definition, root=ROOT, inputs=inside, cpus_listed=cpus_listed)
     contents = {
         "arguments": options,
         "script": arguments.script(definition),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rebuilder.clock import Clock
 from rebuilder.environments.protocol import BuildEnvironment
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoGuestError, UsageError
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoGuestError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
@@ -18,7 +18,7 @@ from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.leftovers import list_outputs
 from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
 from rebuilder.sandbox.uml import answer
-from rebuilder.sandbox.uml.machine import machine
+from rebuilder.sandbox.uml.machine import ROOT, machine
 from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe
 from rebuilder.store.protocol import Blobs
 
@@ -91,8 +91,6 @@ class UmlSandbox:
             StoreError: the log or an output could not be stored.
         """
         arguments.check(definition, self.kind)
-        if layers:
-            raise UsageError("A sandbox of the kind uml cannot run a build in an environment with layers.")
         if (problem := self._probe.remembered()) is not None:
             raise problem
         sources = self._executables.sources(definition, inputs)
@@ -102,7 +100,9 @@ class UmlSandbox:
             shown = stack.enter_context(collected(sources, self._collected))
             around = machine(definition, kernel, root, shown)
             ended = stack.enter_context(
-                self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program)
+                self._bubblewrap.run(
+                    around.definition, kernel.root, around.sources, around.program, layers=layers, under=ROOT
+                )
             )
             supervision, meter = ended.supervision, ended.supervision.meter
             said = supervision.log_tail() or f"exit code {supervision.exit_code}"
