@@ -44,7 +44,7 @@ def test_packages_that_everybody_builds_alike(machine: DebianInstallation, tmp_p
     architecture = machine_architecture()
     assert [f"tiny_1.0_{architecture}.deb", "tiny-common_1.0_all.deb"] == [each["filename"] for each in found["built"]]
     assert all(each["sha256"] == each["elsewhere_sha256"] for each in found["built"])
-    assert any("says unstable, of which there is no build environment: trixie" in each for each in found["notes"])
+    assert any("unstable" in each and "trixie is taken" in each for each in found["notes"])
 
 
 @pytest.mark.needs_guest
@@ -68,7 +68,7 @@ def test_what_goes_into_packages(machine: DebianInstallation, tmp_path: Path) ->
     ("name", "text", "sentence"),
     [
         ("debian__control", "Source: tiny\n\nno field\n", "debian/control of tiny cannot be used"),
-        ("debian__control", "", "does not begin with a version of what debian/control calls its source"),
+        ("debian__control", "", "does not begin with a version"),
         ("debian__control", "Source: tiny\n\nPackage: tiny\nArchitecture: hurd-any\n", "has no package that is built"),
         ("debian__control", "Source: tiny\n\nPackage: tiny\nArchitecture: [\n", "cannot be used"),
         ("debian__changelog", "other (1.0) unstable; urgency=low\n", "does not begin with a version"),
