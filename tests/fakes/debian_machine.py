@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def opened(
     options: Mapping[str, str] | None = None,
     accept_expired: tuple[str, ...] | None = (),
     snapshot: str | None = None,
+    now: Callable[[], datetime] = lambda: NOW,
 ) -> DebianArchive:
     """What a process of the machine makes of it; blobs and what is kept below ``place`` stay."""
     settings = AptSettings(
@@ -45,5 +46,5 @@ def opened(
         memo=MemoryMemo(),
         snapshot=Snapshot(snapshot, fetcher, blobs) if snapshot is not None else None,
         accept_expired=accept_expired,
-        now=lambda: NOW,
+        now=now,
     )

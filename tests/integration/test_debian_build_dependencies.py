@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,7 +16,7 @@ import pytest
 from rebuilder.clock import SystemClock
 from rebuilder.ecosystems.debian.archive import DebianArchive
 from rebuilder.ecosystems.debian.build_dependencies import Resolution, _Question, resolve
-from rebuilder.ecosystems.debian.build_inputs import PLACE, environment, source_files
+from rebuilder.ecosystems.debian.build_inputs import PLACE, SourceFiles, environment, source_files
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage, source_package
 from rebuilder.ecosystems.debian.pinned_packages import Pin
@@ -23,7 +24,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import InstallationLimitError, SandboxFaultError
+from rebuilder.errors import InstallationLimitError, SandboxFaultError, UnavailableError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.environment import Manifest
@@ -34,9 +35,10 @@ from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.debian_archive import Archive, programs, served_archive
-from tests.fakes.debian_machine import opened
+from tests.fakes.debian_machine import NOW, opened
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.programs import InProcessPrograms
+from tests.fakes.web_server import served
 
 PROGRAMS = (
     *("apt-get", "cat", "chmod", "chown", "diff", "dpkg", "dpkg-deb", "dpkg-split", "grep", "id", "ldconfig", "ln"),
@@ -325,8 +327,11 @@ def test_environment_with_what_was_chosen(builder: Builder) -> None:
     assert builder.base == environment(builder.context(), builder.base, builder.resolved())
     other = builder.resolved("b1")
     (builder.archive.root / "debian/pool/b1_1-1_all.deb").unlink()
-    with pytest.raises(NotRebuildable, match="files of build dependencies: b1 1-1"):
+    with pytest.raises(UnavailableError, match=r"not have b1 1-1, which its signed list names \(trixie of"):
         environment(builder.context(), builder.base, other)
+    kept = [each.replace(package=each.package.replace(origin="kept-index")) for each in other.packages]
+    with pytest.raises(NotRebuildable, match="not have b1 1-1, and no list"):
+        environment(builder.context(), builder.base, other.replace(packages=tuple(kept)))
     builder.archive.add("broken", {}, {"postinst": "#!/bin/sh\nexit 1\n"})
     with pytest.raises(NotRebuildable, match="cannot be configured"):
         environment(builder.context(), builder.base, builder.resolved("broken"))
@@ -365,8 +370,38 @@ def test_files_of_a_source_package(builder: Builder, tmp_path: Path) -> None:
     subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60)
     assert (place / "tree/debian/control").is_file()
     other.sandbox.close()
-    another = Builder(builder.archive, builder.trees, tmp_path / "another")
-    (builder.archive.root / "debian/pool/tiny_1-1.tar.gz").unlink()
-    with pytest.raises(NotRebuildable, match=r"does not have tiny_1-1\.tar\.gz"):
-        source_files(another.context(), builder.source(), release)
-    another.sandbox.close()
+
+
+def test_file_that_the_mirror_lacks(builder: Builder, tmp_path: Path) -> None:
+    """A mirror that lacks what its list has is in trouble, until that stays so; what no list has is missing."""
+    archive, moment = builder.archive, [NOW]
+    archive.add_source("tiny")
+    shutil.copytree(archive.root / "debian", tmp_path / "other/debian")
+    (archive.root / "debian/pool/tiny_1-1.tar.gz").unlink()
+    source = builder.source()
+
+    def asked() -> SourceFiles:
+        return source_files(context, source, release)
+
+    context = replace(builder.context(), archive=opened(archive, builder.blobs, builder.place, now=lambda: moment[0]))
+    [release] = context.archive.releases(None)
+    for hours in (0, 11.9):
+        moment[0] = NOW + timedelta(hours=hours)
+        with pytest.raises(UnavailableError, match=r"tiny_1-1\.tar\.gz, which its signed list names \(trixie of"):
+            asked()
+    for hours in (12, 99):
+        moment[0] = NOW + timedelta(hours=hours)
+        with pytest.raises(NotRebuildable, match=r"tiny_1-1\.tar\.gz, which its signed list names \(trixie of"):
+            asked()
+    with served(tmp_path / "other") as address:
+        also = f"deb [signed-by={archive.keyring}] {address}/debian trixie main\n"
+        (archive.etc_apt / "sources.list.d").mkdir()
+        (archive.etc_apt / "sources.list.d/other.list").write_text(also)
+        context = replace(context, archive=builder.opened())
+        assert f"{address}/debian/pool/tiny_1-1.tar.gz" == asked().inputs[1].uri
+    builder.blobs.path(source.files[0].sha256).unlink()
+    (archive.etc_apt / "sources.list.d/other.list").unlink()
+    archive.drop()
+    context = replace(context, archive=builder.opened())
+    with pytest.raises(NotRebuildable, match="and no list that"):
+        asked()

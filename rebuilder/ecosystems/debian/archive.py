@@ -27,7 +27,7 @@ from rebuilder.ecosystems.debian.signature import check, keys
 from rebuilder.ecosystems.debian.snapshot import Snapshot
 from rebuilder.environments import expiry, sources
 from rebuilder.environments.sources import AptSource
-from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
+from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UsageError
 from rebuilder.model.environment import Release
 from rebuilder.model.value import Sha256
 from rebuilder.network.protocol import Fetcher
@@ -40,6 +40,8 @@ _HELD_BYTES = 192 << 20
 """Of decompressed lists in memory."""
 _AHEAD = timedelta(hours=1)
 _AGAIN_SECONDS = 60
+PATIENCE = timedelta(hours=12)
+"""After so long a file that a list has and the mirror has not is missing: before the last try of the service."""
 _ENDINGS = (".gz", ".xz", "")
 """Of lists, in the order in which they are asked for: gzip is read in a fifth of the time of xz."""
 _CODENAME = re.compile(rb"^Codename: ([a-z][a-z0-9-]{0,60})$", re.MULTILINE)
@@ -258,10 +260,45 @@ class DebianArchive:
         if file.size > max_bytes:
             message = f"{file.name} has {file.size:,} bytes; files up to {max_bytes:,} bytes are taken."
             raise FetchMismatchError(message)
-        sha256 = self.fetcher.file(self.address(release, file), sha256=file.sha256, max_bytes=file.size)
-        if self._blobs.path(sha256).stat().st_size != file.size:
+        self.fetched(file, self.address(release, file))
+        if self._blobs.path(file.sha256).stat().st_size != file.size:
             raise FetchMismatchError(f"{file.name} has another size than the archive signed.")
-        return sha256
+        return file.sha256
+
+    def fetched(self, file: IndexedFile, address: str) -> str:
+        """Fetch a file from its address, or else from another mirror of apt's settings: their pools are alike.
+
+        Returns:
+            Where it is from.
+
+        Raises:
+            FileGoneError: none of them has it.
+            UnavailableError: the first that has it does not answer, or has other bytes.
+        """
+        others = [f"{each.uri.rstrip('/')}/{file.path}" for each in self.settings.archives]
+        places = list(dict.fromkeys((address, *map(sources.without_password, others))))
+        for place in places:
+            try:
+                self.fetcher.file(place, sha256=file.sha256, max_bytes=file.size)
+            except FileGoneError:
+                if place == places[-1]:
+                    raise
+            else:
+                break
+        return place
+
+    def asked_in_vain(self, files: Sequence[IndexedFile]) -> bool:
+        """Whether one of some files, which nobody has now, was asked for in vain before, and long enough ago.
+
+        A mirror that is late or out of order has it again by then.
+        """
+        now, since = self._now(), []
+        for key in (f"in-vain:{each.sha256}" for each in files):
+            known = self._memo.get(key) if self._memo is not None else None
+            if known is None and self._memo is not None:
+                self._memo.put(key, now.isoformat())
+            since.append(now if known is None else datetime.fromisoformat(known))
+        return min(since, default=now) <= now - PATIENCE
 
     @staticmethod
     def address(release: SignedRelease, file: IndexedFile) -> str:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
-from rebuilder.ecosystems.debian.archive import SignedRelease
+from rebuilder.ecosystems.debian.archive import PATIENCE, SignedRelease
 from rebuilder.ecosystems.debian.build_dependencies import Resolution
 from rebuilder.ecosystems.debian.context import PlanningContext
-from rebuilder.ecosystems.debian.index import IndexedFile, SourcePackage, written_dsc
+from rebuilder.ecosystems.debian.index import IndexedFile, SourceName, SourcePackage, source_package, written_dsc
 from rebuilder.ecosystems.debian.snapshot import UNNAMED
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
-from rebuilder.errors import FileGoneError, InstallationLimitError, PackageInstallationError
+from rebuilder.errors import (
+    FileGoneError,
+    InstallationLimitError,
+    PackageInstallationError,
+    UnavailableError,
+    UsageError,
+)
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.environment import Package
+from rebuilder.model.environment import Package, Release
 from rebuilder.model.verdict import Verdict
 
 PLACE = "/inputs/source"
@@ -48,7 +56,8 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
 
     Raises:
         NotRebuildable: a file of it is not to be had, or too large.
-        UnavailableError: a mirror does not answer, or has other bytes than the archive signed.
+        UnavailableError: a mirror does not answer, has other bytes than the archive signed, or lacks what its own list
+            has.
     """
     described = source.dsc
     wanted = [each for each in source.files if each != described]
@@ -56,12 +65,9 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
         check_size(each, context.max_file_bytes)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-source") as pool:
         places = list(pool.map(lambda each: _fetched(context, _address(context, release, each), each, source), wanted))
-    if missing := [each.name for each, place in zip(wanted, places, strict=True) if place is None]:
-        sentence = (
-            f"The source package {source.name} {source.version} is not to be had: the mirror does not have "
-            f"{_some(missing)}."
-        )
-        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    if missing := [each for each, place in zip(wanted, places, strict=True) if place is None]:
+        what = f"The source package {source.name} {source.version} is"
+        raise _lacking(context, what, [each.name for each in missing], missing, _that_bind(context, source, release))
     inputs = [_input(each, place) for each, place in zip(wanted, places, strict=True) if place is not None]
     notes: tuple[str, ...] = ()
     address = _address(context, release, described) if described is not None else ""
@@ -80,7 +86,7 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
     Raises:
         NotRebuildable: a package is not to be had any more, or cannot be installed by what it does itself, or the
             environment would have to lose one.
-        UnavailableError: a mirror does not answer, or has other bytes than the archive signed.
+        UnavailableError: see :func:`source_files`.
         BuildEnvironmentError, SandboxUnavailableError: they cannot be installed.
     """
     if resolution.removed:
@@ -96,10 +102,12 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         places = list(
             pool.map(lambda each, file: _fetched(context, each.uri, file, each.package), resolution.packages, files)
         )
-    pairs = zip(resolution.packages, places, strict=True)
-    if missing := [f"{each.package.name} {each.package.version}" for each, place in pairs if place is None]:
-        sentence = f"The mirror does not have the files of build dependencies: {_some(missing)}."
-        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    pairs = zip(resolution.packages, files, places, strict=True)
+    if missing := [(package.package, file) for package, file, place in pairs if place is None]:
+        superseded = [each for each in missing if each[0].origin != "index"]
+        states = () if superseded else resolution.releases
+        names = [f"{each.name} {each.version}" for each, _ in superseded or missing]
+        raise _lacking(context, "Build dependencies are", names, [file for _, file in missing], states)
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
     try:
         return context.environments.layered(base, layer, resolution.releases)
@@ -126,19 +134,57 @@ def _fetched(context: PlanningContext, address: str, file: IndexedFile, of: Sour
     if context.blobs.has(file.sha256):
         return address
     if not address.startswith(UNNAMED):
-        try:
-            context.archive.fetcher.file(address, sha256=file.sha256, max_bytes=file.size)
-        except FileGoneError:
-            pass
-        else:
-            return address
+        with suppress(FileGoneError):
+            return context.archive.fetched(file, address)
     if snapshot is None:
         return None
     asked = snapshot.of_source if isinstance(of, SourcePackage) else snapshot.of_binary
     return snapshot.take(file, asked(of.name, of.version))
 
 
-def _some(names: list[str]) -> str:
+def _that_bind(context: PlanningContext, source: SourcePackage, release: SignedRelease) -> list[Release]:
+    """The states that a suite and its updates have now, as far as their lists have a source package."""
+    archive, wanted = context.archive, SourceName(source.name, source.version)
+    with suppress(UsageError):  # the mirror has the suite no more
+        return [
+            each.kept
+            for each in archive.releases(release.archive.suite.removesuffix(release.archive.pocket))
+            for index in archive.indices(each, "source/Sources")
+            if (found := source_package(archive.text(index), wanted)) and found.files == source.files
+        ]
+    return []
+
+
+def _lacking(
+    context: PlanningContext,
+    what: str,
+    names: Sequence[str],
+    files: Sequence[IndexedFile],
+    states: Sequence[Release],
+) -> NotRebuildable | UnavailableError:
+    """Why nobody has some files: a mirror that lacks what its own list has is in trouble, until it stays so.
+
+    Args:
+        context: The archive.
+        what: The beginning of a sentence.
+        names: What is missing.
+        files: The same as files.
+        states: What binds them today; none: they are superseded.
+    """
+    sentence = f"{what} not to be had: the mirror does not have {_some(names)}"
+    if not states:
+        sentence += ", and no list that the archive signs today names it."
+        return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    dates = " and ".join(dict.fromkeys(f"{each.suite} of {each.date}" for each in states))
+    sentence += f", which its signed list names ({dates})."
+    if context.archive.asked_in_vain(files):
+        return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    hours = PATIENCE.total_seconds() / 3600
+    hint = f"Name another mirror in apt's settings, or a snapshot. If it stays so for {hours:g} hours, it is missing."
+    return UnavailableError(sentence, hint=hint)
+
+
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3])}{more}"
 
