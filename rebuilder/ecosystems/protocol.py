@@ -86,6 +86,10 @@ class Ecosystem(Protocol):
         """
         raise UsageError(f"There is no list of all projects of {self.name}.", hint="Name the projects one by one.")
 
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever watches has to know of the registry as it answered last; a sentence each, mostly none."""
+        return ()
+
     def evidence(self, subject: Subject) -> list[Evidence]:
         """Collect what is published, one value per artifact, downloads included.
 

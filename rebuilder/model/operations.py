@@ -64,7 +64,7 @@ class WatchState(Value):
     failed: int
     """Projects that could not be looked at."""
     trouble: str | None = None
-    """The first reason why."""
+    """The first reason why, or what else has to be known of the registry."""
     planned: datetime | None = None
     """When it looks next; None: it is in no schedule any more, or nobody leads."""
 

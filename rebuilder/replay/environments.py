@@ -79,7 +79,20 @@ class BroughtEnvironments:
         try:
             return self._found(tree)
         except BaseMissingError as missing:
-            return self._found(Sha256(missing.sha256)) or self._found(tree)
+            lacking = self._below(missing.sha256)
+        return self._found(tree) if lacking is None else lacking
+
+    def _below(self, base: str) -> str | None:
+        """Bring what another one lies over, and which lies over nothing itself; give why it cannot be had."""
+        if self._begun:
+            return "What it lies over lies over another one."
+        self.note(f"it lies over {base[:16]}, which comes first")
+        self._begun.add(base)
+        try:
+            missing = self.bring(Sha256(base), "that it lies over")
+        finally:
+            self._begun.clear()
+        return None if missing is None else f"It lies over {base}, which cannot be had: {missing.reason}"
 
     def _found(self, tree: Sha256) -> str | None:
         for capsule in self.capsules:
@@ -127,10 +140,9 @@ class BroughtEnvironments:
         return None if made.sha256 == tree else f"Made again from the same packages it is another tree, {made.sha256}."
 
     def _layered(self, base: Base, wanted: Specification) -> BuildEnvironment:
-        if self.packages is None or base.sha256 in self._begun:
-            raise BuildEnvironmentError("What it lies over is not to be had.")
-        self._begun.add(base.sha256)
-        if (missing := self.bring(base.sha256, "that it lies over")) is not None:
-            raise BuildEnvironmentError(f"{missing.what} ({missing.sha256}): {missing.reason}")
+        if self.packages is None:
+            raise BuildEnvironmentError("Its packages are asked for nowhere.")
+        if (lacking := self._below(base.sha256)) is not None:
+            raise BuildEnvironmentError(lacking)
         self.note(f"fetching {len(wanted.packages)} packages that lie over it")
         return self.store.layered(self.store.by_digest(base.sha256), self.packages(wanted), wanted.releases)

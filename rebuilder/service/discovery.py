@@ -87,7 +87,7 @@ class Discovery:
             projects=len(names),
             queued=look.queued,
             failed=look.failed,
-            trouble=look.error,
+            trouble=look.error or next(iter(ecosystem.remarks()), None),
         )
         kept = names if look.names_known else look.marks
         self._ledger.watches.looked(state, {name: look.marks[name] for name in kept if name in look.marks})

@@ -151,6 +151,13 @@ class Installation:
             process.send_signal(signal.SIGKILL)
         assert (True, -signal.SIGKILL) == (told, process.wait(timeout=60))
 
+    def offline(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the command on a machine without any network, not even a loopback interface that is up."""
+        user = [] if os.geteuid() == 0 else ["--map-current-user"]
+        command = ["unshare", "--net", *user, *self.command(*arguments)]
+        environment = self.environment | {"PYTHONPATH": str(_ROOT)}
+        return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=300)
+
     def run(self, *arguments: str | Path) -> Answer:
         """Run the command to its end."""
         with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:

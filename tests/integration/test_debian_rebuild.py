@@ -14,6 +14,7 @@ import pytest
 from rebuilder.environments.protocol import Environments
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.environment import Package
+from rebuilder.replay.capsule import Capsule
 from rebuilder.signing.envelope import statement_of
 from rebuilder.signing.vocabulary import VERDICT_TYPE
 from tests.fakes.blobs import MemoryBlobs
@@ -200,6 +201,41 @@ def test_replay_on_a_machine_that_has_only_the_base(
     answer = installed(tmp_path / "late", environments_root, machine.apt).run("replay", "--json", page, *given)
     assert (3, "not-replayed") == (answer.code, answer.line["outcome"]), answer.words
     assert "tool 9.2.4-1 (SHA-256" in answer.line["missing"][0]["reason"]
+
+
+def test_capsule_replayed_without_network_and_environments(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """Two reports in one capsule: base and layers, sources, and a package that nobody signed; each byte once."""
+    control = CONTROL.replace("Build-Depends: dpkg-dev", "Build-Depends: dpkg-dev, tool")
+    dsc = source_package(tmp_path / "source", {"debian/rules": TOLD, "debian/control": control})
+    (tmp_path / "evil").mkdir()
+    theirs = source_package(tmp_path / "evil", {"debian/rules": FORGED})
+    [evil], [tiny] = builder.build(theirs, "-A"), builder.build(theirs, "-B")
+    tool(archive, "forged", "1.2.3")
+    archive.drop()
+    tool(archive, "honest", "1.2.4")
+    for each in (evil, tiny):
+        archive.list_package(each)
+    archive.list_source(dsc)
+    found = [
+        line(machine.verify("deb:tiny-common==1.0"), "unauthenticated"),
+        line(machine.verify("deb:tiny==1.0"), "reproduced"),
+    ]
+    capsule = tmp_path / "capsule.tar"
+    answer = machine.run("export", "--capsule", *(Path(each["report"]).parent for each in found), "--output", capsule)
+    assert 0 == answer.code, answer.words
+    with Capsule.open(capsule) as opened:
+        base = builder.environments.get("trixie-build").sha256
+        assert (2, 3, True) == (len(opened.manifests), len(opened.environments), base in opened.environments)
+    shutil.rmtree(machine.root)
+    (tmp_path / "empty").mkdir()
+    other = Installation.make(tmp_path / "other", tmp_path / "empty", machine.index_url)
+    done = other.offline("replay", "--json", "--capsule", capsule)
+    lines = [json.loads(each) for each in done.stdout.splitlines()]
+    assert (0, ["agrees", "agrees"]) == (done.returncode, [each["outcome"] for each in lines]), done.stderr
+    expected = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in (evil, tiny)}
+    assert expected == {each["filename"]: each["found"] for each in lines}
 
 
 def test_planted_difference(machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path) -> None:

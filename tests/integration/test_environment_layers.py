@@ -22,7 +22,7 @@ from rebuilder.environments.tree import TIME, listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, PackageInstallationError
 from rebuilder.model.value import canonical_json
 from rebuilder.replay.environments import BroughtEnvironments
-from rebuilder.replay.inputs import FromSite, Missing
+from rebuilder.replay.inputs import FromDirectory, FromSite, Missing
 from rebuilder.replay.page import PublishedPage
 from tests.fakes import layers
 from tests.fakes.blobs import MemoryBlobs
@@ -212,6 +212,32 @@ def test_brought_to_another_machine(archive: Archive, tmp_path: Path) -> None:
     assert brought == there.get(layered.specification)
     there.export(brought.sha256, tmp_path / "again")
     assert (tmp_path / "layer").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_brought_by_exports_in_a_directory(archive: Archive, tmp_path: Path) -> None:
+    """What it lies over is brought before it, and named where it is not there."""
+    here = store(archive, tmp_path / "here")
+    base = here.get(BASE)
+    layered = here.layered(base, [package(Path(each)) for each in pool(archive, "changes", "needed")], ())
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    here.export(layered.sha256, exports / f"{layered.sha256}.tar")
+
+    def brought(name: str) -> Missing | None:
+        there, noted = store(archive, tmp_path / name), list[str]()
+        directories = [FromDirectory(exports, 1 << 30)]
+        found = BroughtEnvironments(there, MemoryBlobs(), directories=directories, note=noted.append)
+        missing = found.bring(layered.sha256, "layered")
+        assert any(base.sha256[:16] in each for each in noted)
+        if missing is None:
+            assert EXPECTED == layers.log(there.by_digest(layered.sha256), SEEN, tmp_path)
+        return missing
+
+    missing = brought("alone")
+    assert missing is not None
+    assert (layered.sha256, True) == (missing.sha256, f"lies over {base.sha256}" in missing.reason)
+    here.export(base.sha256, exports / f"{base.sha256}.tar")
+    assert brought("both") is None
 
 
 def test_made_again_from_its_specification(archive: Archive, tmp_path: Path) -> None:

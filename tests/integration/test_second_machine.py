@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -82,14 +81,6 @@ def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path)
     shutil.rmtree(here.root)
     shutil.rmtree(root / "there")
     return Published(root / "site", root / "earlier", root / "forked", root / "capsule.tar", moved, wheels)
-
-
-def offline(installation: Installation, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command on a machine without any network, not even a loopback interface that is up."""
-    user = [] if os.geteuid() == 0 else ["--map-current-user"]
-    command = ["unshare", "--net", *user, *installation.command(*arguments)]
-    environment = installation.environment
-    return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_the_drill(tmp_path: Path, published: Published) -> None:
@@ -170,7 +161,7 @@ def answers(address: str) -> bool:
 
 def test_a_capsule_is_enough(tmp_path: Path, published: Published) -> None:
     """Without the site, in words: who signed, when it was logged, and that the same bytes came out."""
-    done = offline(Installation(tmp_path, NOWHERE), "replay", "--capsule", published.capsule)
+    done = Installation(tmp_path, NOWHERE).offline("replay", "--capsule", published.capsule)
     assert 0 == done.returncode, done.stderr
     assert 3 == done.stdout.count("agreement: It came out as ")
     assert 2 == done.stdout.count("which is the published file")
@@ -180,7 +171,7 @@ def test_a_capsule_is_enough(tmp_path: Path, published: Published) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path, published: Published) -> None:
     """The site alone, without a network: the environment, the source archive and the backend, each with the reason."""
-    done = offline(Installation(tmp_path, NOWHERE), "replay", "--json", published.reports["one"] / "report.json")
+    done = Installation(tmp_path, NOWHERE).offline("replay", "--json", published.reports["one"] / "report.json")
     assert 3 == done.returncode, done.stderr
     answer = json.loads(done.stdout)
     assert "not-replayed" == answer["outcome"]

@@ -126,6 +126,8 @@ class SignedRelease:
     files: Mapping[str, tuple[Sha256, int]]
     """Digest and size of every list, by its path below the suite."""
     notes: tuple[str, ...] = ()
+    late: str | None = None
+    """Said where the mirror shows an older one; one of the notes, too."""
 
     @property
     def moment(self) -> datetime:
@@ -195,6 +197,11 @@ class DebianArchive:
         if not found:
             raise UsageError(f"No mirror in apt's settings has the suite {suite or archives[0].suite}.")
         return found
+
+    def late(self) -> tuple[str, ...]:
+        """Of each suite of which a mirror showed an older state when it was last asked, a sentence."""
+        with self._lock:
+            return tuple(each.late for _, each in self._seen.values() if each is not None and each.late is not None)
 
     def indices(self, release: SignedRelease, kind: str) -> Iterator[SignedIndex]:
         """The lists of one kind, of every component that apt's settings name; those that are there.
@@ -357,7 +364,7 @@ class DebianArchive:
         seen = self._lists.releases(_key(shown))
         if seen and seen[-1].moment > shown.moment:
             late = f"The mirror shows {archive.suite} as of {shown.kept.date}; a newer state, seen before, counts."
-            shown = replace(self._read(archive, read_kept(seen[-1].path, seen[-1].sha256)), notes=(late,))
+            shown = replace(self._read(archive, read_kept(seen[-1].path, seen[-1].sha256)), notes=(late,), late=late)
         self._check_dates(shown)
         self._lists.keep_release(_key(shown), shown.moment, self._blobs.read(shown.kept.sha256))
         permitted = expiry.permission([_release_name(archive)], self.settings.options, self._accept_expired)

@@ -136,6 +136,10 @@ class Debian(Ecosystem):
                 names.update(deb822.values(archive.text(index), b"Package"))
         yield from sorted(names)
 
+    def remarks(self) -> tuple[str, ...]:
+        """Suites of which a mirror shows an older state than was seen before."""
+        return self._opened.late() if self._opened is not None else ()
+
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A version has one package for an architecture.
 
