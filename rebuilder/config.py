@@ -334,7 +334,7 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> Config:
         keys=config.keys.absolute(),
         site=config.site.absolute() if config.site else None,
         trust=config.trust.absolute() if config.trust else None,
-        schedules=config.schedules.absolute() if config.schedules else None,
+        schedules=(config.schedules or chosen.with_name("schedules")).absolute(),
     )
 
 

@@ -35,6 +35,15 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
     assert len(Limits.model_fields) == caught.value.error_count()
 
 
+def test_schedules_lie_beside_the_settings_file(tmp_path: Path) -> None:
+    """Beside the one that was named, unless it says where they are."""
+    file = tmp_path / "rebuilder.toml"
+    file.touch()
+    assert tmp_path / "schedules" == load_config(file, {}).schedules_directory
+    file.write_text('schedules = "/srv/schedules"\n')
+    assert Path("/srv/schedules") == load_config(file, {}).schedules_directory
+
+
 def test_interpreters(tmp_path: Path) -> None:
     """An interpreter is a directory or an archive; a home directory is written out; nothing expired is accepted."""
     file = tmp_path / "rebuilder.toml"
