@@ -175,7 +175,7 @@ def _copy_ledger(ledger: str | Path, place: Path) -> tuple[Sha256, int, set[byte
     draft = place / "ledger-new.sqlite"
     draft.unlink(missing_ok=True)
     with (
-        closing(Database(ledger, busy_seconds=_BUSY_SECONDS)) as old,
+        closing(Database(ledger, busy_seconds=_BUSY_SECONDS, upgrade=False)) as old,
         closing(Database(draft, busy_seconds=_BUSY_SECONDS)) as new,
     ):
         rows = sum(copying.copy(old, new, lambda *_: None, in_use=True).values())

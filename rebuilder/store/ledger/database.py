@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,9 +14,10 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, inspect, text
 from sqlalchemy.engine import URL, make_url
 
-from rebuilder.errors import StoreError
+from rebuilder.errors import StoreError, UsageError
 from rebuilder.store.ledger.liveness import FileLiveness, Liveness
 
+_LOG = logging.getLogger("rebuilder.ledger")
 _EXAMPLES = "Write sqlite:////path/to/ledger or postgresql://user@host/database."
 
 
@@ -188,12 +190,14 @@ class Database:
     Args:
         where: A file, or a database URL (``sqlite:///…``, ``postgresql://…``).
         busy_seconds: How long to wait for other processes that are writing.
+        upgrade: Whether one of an older version is brought up to date; otherwise it is refused.
 
     Raises:
         StoreError: it cannot be opened, is damaged, or was made by a newer version of this program.
+        UsageError: it is of an older version, and is to stay so.
     """
 
-    def __init__(self, where: str | Path, *, busy_seconds: float) -> None:
+    def __init__(self, where: str | Path, *, busy_seconds: float, upgrade: bool = True) -> None:
         try:
             self._dialect = choose(where, busy_seconds=busy_seconds)
         except OSError as error:
@@ -203,7 +207,7 @@ class Database:
         self.engine = self._dialect.engine
         try:
             with self.explained():
-                self._bring_up_to_date()
+                self._bring_up_to_date(upgrade=upgrade)
         except BaseException:
             self.close()
             raise
@@ -236,17 +240,26 @@ class Database:
         self.engine.dispose()
         self.liveness.close()
 
-    def _bring_up_to_date(self) -> None:
+    def _bring_up_to_date(self, *, upgrade: bool) -> None:
         with self.engine.connect() as connection:
-            if _version(connection) == REVISIONS[-1]:
+            before = _version(connection)
+            if before == REVISIONS[-1]:
                 return
         with self._dialect.alone():
             with self.engine.connect() as connection:
                 self._refuse_what_is_not_ours(connection)
+            if before is not None and not upgrade:
+                raise UsageError(
+                    f"The ledger {self.name} is of an older version of rebuilder (its tables are version {before}), "
+                    "and this one would change it.",
+                    hint="Use the version that wrote it; docs/operate/upgrade.md says what to do without it.",
+                )
             self._dialect.prepare()
             with self.engine.execution_options(writes=True).begin() as connection:
                 if _version(connection) != REVISIONS[-1]:
                     _migrate(connection)
+        if before is not None:
+            _LOG.info("The ledger %s was brought from version %s to %s.", self.name, before, REVISIONS[-1])
 
     def _refuse_what_is_not_ours(self, connection: Connection) -> None:
         tables = inspect(connection).get_table_names()
@@ -261,7 +274,7 @@ class Database:
         if version is not None and version not in REVISIONS:
             raise StoreError(
                 f"The ledger {self.name} was made by a newer version of rebuilder (its tables are version {version}).",
-                hint="Use that version, or name another store.",
+                hint="Use that version, or restore the backup from before the upgrade into another store.",
             )
 
 
