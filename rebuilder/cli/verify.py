@@ -132,7 +132,7 @@ def _digest(path: Path, shown: str) -> str:
             raise UsageError(f"There is no file {shown}.", hint=hint)
         if not path.is_file() or path.suffix not in kinds:
             documents = (word for each in ECOSYSTEMS.values() for word in each.local_documents.values())
-            words = " or a ".join((*(word for word, _ in kinds.values()), *documents))
+            words = " or a ".join(dict.fromkeys((*(word for word, _ in kinds.values()), *documents)))
             raise UsageError(f"{shown} is not a {words}.", hint=hint)
         word, ecosystem = kinds[path.suffix]
         if path.stat().st_size > _MOST_BYTES:

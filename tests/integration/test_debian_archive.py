@@ -147,7 +147,11 @@ def test_unknown_names_and_versions(machine: Machine) -> None:
             machine.evidence(text)
     with pytest.raises(UsageError) as caught:
         machine.evidence("tiny-udeb")
-    assert "udebs" in str(caught.value.hint)
+    assert "the installer" in str(caught.value.hint)
+    for text in ("tiny/hurd-i386", "huge/hurd-i386", "tiny==1-1/hurd-i386"):
+        with pytest.raises(UsageError, match="no packages for hurd-i386") as caught:
+            machine.evidence(text)
+        assert machine.archive.architecture in str(caught.value.hint)
     with pytest.raises(UsageError, match="has the suite sid"):
         machine.evidence("tiny@sid")
 

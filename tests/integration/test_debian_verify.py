@@ -198,6 +198,19 @@ def test_file_on_disk_that_is_another(machine: DebianInstallation, archive: Arch
     assert "no ar archive" in answer.words
 
 
+def test_what_is_not_looked_at(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
+    """A package of the installer, on disk or by its name, and one for an architecture that there is none for."""
+    udeb = tmp_path / "tiny-udeb_1-1_all.udeb"
+    shutil.copy(archive.root / "debian/pool/tiny_1-1_all.deb", udeb)
+    for subject, said in (
+        (udeb, "is a package of the installer"),
+        ("deb:tiny-udeb", "of the installer"),
+        ("deb:tiny/hurd-i386", "no packages for hurd-i386"),
+    ):
+        answer = machine.verify(subject)
+        assert (ExitCode.USAGE, True) == (answer.code, said in answer.words), answer.words
+
+
 def test_replaced_package_is_an_alarm(machine: DebianInstallation, archive: Archive) -> None:
     """The archive signs other bytes under the same name and version: what was seen first is not forgotten."""
     not_built(machine.verify("deb:tiny==1-1"))

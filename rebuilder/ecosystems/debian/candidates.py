@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +24,7 @@ from rebuilder.model.artifact import Artifact, Subject
 from rebuilder.model.value import Sha256
 
 _SOURCES = "source/Sources"
+_LIST = re.compile(r"/binary-([a-z0-9-]+)/Packages")
 _ALL = "all"
 _REMEMBERED = 64
 
@@ -72,6 +74,12 @@ class Candidates:
                     if index.sha256 not in looked_at:
                         looked_at.add(index.sha256)
                         yield from _in(archive, index, subject.name, earlier=True)
+
+    def architectures(self, subject: Subject) -> list[str]:
+        """Those that the suites have packages for now."""
+        releases = self._archive().releases(subject.suite)
+        named = (_LIST.search(path) for release in releases for path in release.files)
+        return sorted({each[1] for each in named if each} - {_ALL})
 
     def elsewhere(self, subject: Subject) -> Iterator[Candidate]:
         """What other releases on the same mirrors have now."""

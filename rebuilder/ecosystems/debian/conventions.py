@@ -46,7 +46,7 @@ class DebianConventions(Conventions):
     distribution = NAMESPACE
     source_words = "source package"
     told_time = "dpkg-buildpackage told it the time of the newest entry of debian/changelog (SOURCE_DATE_EPOCH)."
-    local_files = {".deb": "package"}
+    local_files = {".deb": "package", ".udeb": "package"}
     local_documents = DOCUMENTS
     project_files = ("debian/changelog",)
     released_files = (".deb",)

@@ -18,7 +18,7 @@ from rebuilder.ecosystems.debian.hypotheses import case_of, infer
 from rebuilder.ecosystems.debian.index import BinaryPackage, IndexEntryError, SourcePackage, listed
 from rebuilder.ecosystems.debian.planning import Planner
 from rebuilder.ecosystems.debian.project import project_builds
-from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name, parse_subject, release_purl
+from rebuilder.ecosystems.debian.subject import ECOSYSTEM, NO_UDEBS, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.notebook import Notebook
@@ -149,7 +149,7 @@ class Debian(Ecosystem):
         found = list(self._candidates.current(subject))
         version = subject.version or max((each.package.version for each in found), key=order, default=None)
         if version is None:
-            raise self._unknown(subject)
+            raise self._no_version(subject, found)
         chosen = _of_version(found, version, subject) or _of_version(
             self._candidates.earlier(subject), version, subject
         )
@@ -301,12 +301,14 @@ class Debian(Ecosystem):
         suites = dict.fromkeys(each.suite for each in self.archive.settings.of(subject.suite))
         return UnknownProjectError(
             f"There is no package {subject.name} in {', '.join(suites)}.",
-            hint="Packages of the installer (udebs) are not looked at."
-            if subject.name.endswith("-udeb")
-            else "Check the spelling of its name.",
+            hint=NO_UDEBS if subject.name.endswith("-udeb") else "Check the spelling of its name.",
         )
 
     def _no_version(self, subject: Subject, found: list[Candidate]) -> UsageError:
+        wanted, architectures = wanted_architecture(subject), self._candidates.architectures(subject)
+        if wanted not in {None, "all", *architectures}:
+            hint = f"It has packages for {', '.join(architectures)}."
+            return UsageError(f"The archive has no packages for {wanted}.", hint=hint)
         if not found and subject.version is None:
             return self._unknown(subject)
         wanted = f"{subject.name} {subject.version or ''}".strip()

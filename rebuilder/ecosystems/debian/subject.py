@@ -17,6 +17,7 @@ NAMESPACE = "debian"
 DOCUMENTS = {".buildinfo": "description of a build", ".changes": "list of an upload", ".dsc": "source package"}
 """Endings of files on disk that name packages, and what they are called."""
 
+NO_UDEBS = "Packages of the installer are not looked at."
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 _PATTERN = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]*", re.ASCII)
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
@@ -37,6 +38,8 @@ def parse_subject(text: str) -> Subject:
         raise UsageError(f"{clipped(asked)!r} does not name a Debian package.", hint=_HINT)
     if asked.lower().startswith("pkg:"):
         return _from_purl(asked)
+    if asked.endswith(".udeb"):
+        raise UsageError(f"{clipped(asked)} is a package of the installer (udeb). {NO_UDEBS}")
     if file := _FILE.fullmatch(asked):
         version = re.sub(r"%3[aA]", ":", file["version"])
         return _subject(file["name"], version, file["architecture"], None, asked)
