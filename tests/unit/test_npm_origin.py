@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.origin import Release, find_origin
-from rebuilder.ecosystems.npm.release_tags import release_tags
+from rebuilder.ecosystems.npm.origin import Release, find_origin, release_tags
 from rebuilder.ecosystems.npm.tarball import Tarball
 from rebuilder.ecosystems.npm.tree_changes import made_here, tarball_changes
 from rebuilder.model.attempt import Attempt

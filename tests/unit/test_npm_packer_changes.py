@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.npm import packer_changes
-from rebuilder.ecosystems.npm.packer import PackerFacts
-from rebuilder.ecosystems.npm.packer_changes import packer_change
+from rebuilder.ecosystems.npm import packer
+from rebuilder.ecosystems.npm.packer import PackerFacts, packer_change
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.verdict import Verdict
@@ -24,7 +23,7 @@ class Looked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._context = npm_context(None, MemoryBlobs())  # type: ignore[arg-type] # no registry is asked
         self._facts: PackerFacts | NotRebuildable = MAC
-        monkeypatch.setattr(packer_changes, "read_facts", lambda _context, _evidence: self._read())
+        monkeypatch.setattr(packer, "read_facts", lambda _context, _evidence: self._read())
 
     def _read(self) -> PackerFacts:
         if isinstance(self._facts, NotRebuildable):

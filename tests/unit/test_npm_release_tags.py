@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.npm.release_tags import release_tags
+from rebuilder.ecosystems.npm.origin import release_tags
 
 VERSIONS = ["1.2.1", "1.2.2", "1.2.3", "1.2.3-rc.1"]
 

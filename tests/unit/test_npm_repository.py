@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.repository import ClaimedRepository, claimed_repository, plain_directory
+from rebuilder.ecosystems.npm.origin import ClaimedRepository, claimed_repository, plain_directory
 
 HERE = "https://example.org/owner/project"
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rebuilder.ecosystems.pypi.clock_candidates import one_time, only_times_differ, time_in_content
+from rebuilder.ecosystems.pypi.candidates import one_time, only_times_differ, time_in_content
 from rebuilder.model.comparison import Comparison, ContentChange, Difference, Level, MemberChange
 from rebuilder.model.value import Sha256
 

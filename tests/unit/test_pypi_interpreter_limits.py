@@ -6,7 +6,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from rebuilder.ecosystems.pypi.interpreter_limits import LIMITS, refusal
+from rebuilder.ecosystems.pypi.interpreter_choice import LIMITS, refusal
 
 
 def test_every_row_can_be_read_and_says_where_it_is_from() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions
-from rebuilder.ecosystems.pypi.priors import Priors
-from rebuilder.ecosystems.pypi.search import Candidate
+from rebuilder.ecosystems.pypi.search import Candidate, Priors
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from tests.fakes.memo import MemoryMemo
 

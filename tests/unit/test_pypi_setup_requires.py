@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.ecosystems.pypi.requirements import Requirements
-from rebuilder.ecosystems.pypi.setup_requires import setup_requires, with_setup_requires
+from rebuilder.ecosystems.pypi.tools_used import setup_requires, with_setup_requires
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.wheel_traces import read_traces
-from rebuilder.ecosystems.pypi.windows_traces import on_windows
+from rebuilder.ecosystems.pypi.wheel_traces import on_windows, read_traces
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 
 LF = {"METADATA": "Metadata-Version: 2.1\n\n", "WHEEL": "Wheel-Version: 1.0\n"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
-from rebuilder.ecosystems.npm.places import BUILD_FILES, places
+from rebuilder.ecosystems.npm.diagnosis import BUILD_FILES, places
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
 from rebuilder.ecosystems.npm.tarball import MANIFEST, read_manifest
 from rebuilder.ecosystems.protocol import Ecosystem
@@ -73,7 +73,7 @@ class NpmConventions(Conventions):
         return found is None or not found.get("private")
 
     def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """See :func:`rebuilder.ecosystems.npm.places.places`."""
+        """See :func:`rebuilder.ecosystems.npm.diagnosis.places`."""
         return places(cause, texts)
 
     def file_words(self, filename: str) -> str:

@@ -9,7 +9,7 @@ from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.hypotheses import infer, project_builds
 from rebuilder.ecosystems.npm.origin import Release, find_origin
-from rebuilder.ecosystems.npm.packer_changes import packer_change
+from rebuilder.ecosystems.npm.packer import packer_change
 from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import list_tarball

@@ -12,10 +12,14 @@ A commit that nobody signed for is held against the tarball: git names a file by
 the tarball is known without building anything. Where files differ, the whole history that branches and tags of the
 repository reach is searched (:meth:`rebuilder.network.protocol.Sources.holders`), and a commit that has more of the
 tarball goes before one that only a name speaks for; that a tag leads elsewhere is then a finding.
+
+Repositories are named in the forms of https://docs.npmjs.com/cli/configuring-npm/package-json#repository; the short
+names of hosts are part of them. Whatever is named is asked for over https.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +27,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from rebuilder.ecosystems.npm.release_tags import ReleaseTag, release_tags
-from rebuilder.ecosystems.npm.repository import claimed_repository
 from rebuilder.ecosystems.npm.tarball import MANIFEST, Tarball, read_manifest
-from rebuilder.ecosystems.origins import attested_origin, claimed_origin, without_tags
+from rebuilder.ecosystems.origins import attested_origin, claimed_origin, repository_url, without_tags
 from rebuilder.model.git import BlobSearch, CommitFiles, Holder, SourceProblem
 from rebuilder.model.graph import Origin
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.text import visible
+from rebuilder.network.git.address import over_https
 from rebuilder.network.protocol import Sources
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -345,3 +348,121 @@ def _placed(release: Release, files: CommitFiles, directory: str) -> Placed:
     installed = release.tarball.installed if release.tarball else {}
     equal = {path for path, blob in there.items() if blob in {installed[path].blob, installed[path].unix_blob} - {None}}
     return Placed(directory, frozenset(equal), frozenset(path for path, blob in there.items() if blob) - equal)
+
+
+_HOSTS = {
+    "github": "github.com",
+    "gitlab": "gitlab.com",
+    "bitbucket": "bitbucket.org",
+}
+_SHORT = re.compile(
+    r"(?:(?P<host>github|gitlab|bitbucket):)?(?P<path>[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+)"
+)
+_TREE = re.compile(r"/(?:-/)?(?:tree|blob|src)/[^/]+/(?P<directory>.+)")
+_LONGEST = 500
+
+
+@dataclass(frozen=True)
+class ClaimedRepository:
+    """What package.json says the package is developed in."""
+
+    repository: str
+    """An https address."""
+    directory: str | None
+    """Of the package in it, as far as it says so; relative, without ``..``."""
+
+
+def claimed_repository(value: Any) -> ClaimedRepository | None:
+    """Read the field ``repository``, a text or an object; None where it names none that can be asked.
+
+    Args:
+        value: As it stands in package.json, or in the registry's entry; hostile.
+    """
+    fields = value if isinstance(value, dict) else {"url": value}
+    text = fields.get("url")
+    if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii() or not text.isprintable():
+        return None
+    text = text.strip().partition("#")[0]
+    address = _address(text)
+    repository = repository_url(address) if address is not None else None
+    if repository is None:
+        return None
+    directory = plain_directory(fields.get("directory"))
+    if directory is None and (found := _TREE.search(text)):
+        directory = plain_directory(found["directory"])
+    return ClaimedRepository(repository, directory)
+
+
+def _address(text: str) -> str | None:
+    if short := _SHORT.fullmatch(text):
+        if short["host"] != "gitlab" and short["path"].count("/") > 1:  # only there are groups in groups
+            return None
+        return f"https://{_HOSTS[short['host'] or 'github']}/{short['path']}"
+    return over_https(text.removeprefix("git+"))
+
+
+def plain_directory(value: Any) -> str | None:
+    """A directory in a repository; None where it is none, or leads out."""
+    if not isinstance(value, str) or len(value) > _LONGEST or not value.isprintable() or "\\" in value:
+        return None
+    path = posixpath.normpath(value.strip().strip("/") or ".")
+    return None if path.split("/")[0] in {"..", "."} and path != "." else "" if path == "." else path
+
+
+_LONGEST_TAG = 200
+_MOST = 500
+"""Tags that end with a version, and are looked at."""
+_SEPARATORS = "-_/@. "
+_WORDS = re.compile(r"(?:(?:^|(?<=[-_/@. ]))(?:releases?|rel|versions?|ver|v|r)[-_/@. ]*)+$")
+"""What tags have in front of a version, whatever the package."""
+
+
+@dataclass(frozen=True)
+class ReleaseTag:
+    """A tag that ends with the version."""
+
+    name: str
+    commit: str
+    own: bool
+    """Whether it names the package, as in a repository with several."""
+
+
+def release_tags(tags: Mapping[str, str], package: str, version: str, versions: Sequence[str]) -> list[ReleaseTag]:
+    """Tags of a version, the clearest first.
+
+    First those that name the package (``@scope/name@1.2.3``, ``name-v1.2.3``, ``packages/name/1.2.3``), then those with
+    nothing but the version (``v1.2.3``, ``1.2.3``, ``release-1.2.3``), then those with any other beginning that other
+    versions of the package have, too.
+
+    Args:
+        tags: Tag to commit.
+        package: Name of the package.
+        version: As published.
+        versions: All versions of the package that the registry has.
+    """
+    found: list[tuple[int, int, str]] = []
+    known = set(versions) - {version}
+    ending = (name for name in tags if name.endswith(version) and len(name) <= _LONGEST_TAG)
+    for name in sorted(ending, key=lambda name: (len(name), name))[:_MOST]:
+        beginning = name[: -len(version)]
+        if beginning and (beginning[-1].isdigit() or beginning[-1] in ".+"):
+            continue
+        rank = _rank(beginning, package)
+        if rank < 2 or _is_habit(beginning, tags, known):
+            found.append((rank, len(name), name))
+    return [ReleaseTag(name, tags[name], own=rank == 0) for rank, _, name in sorted(found)]
+
+
+def _rank(beginning: str, package: str) -> int:
+    """0: it names the package; 1: nothing but words for "version"; 2: anything else."""
+    scope, _, plain = package.lstrip("@").lower().rpartition("/")
+    stem = _WORDS.sub("", beginning.lower()).rstrip(_SEPARATORS)
+    if not stem:
+        return 1
+    names = {package.lower(), plain, f"{scope}/{plain}", f"{scope}-{plain}"}
+    return 0 if stem in names or stem.rpartition("/")[2] == plain else 2
+
+
+def _is_habit(beginning: str, tags: Mapping[str, str], versions: set[str]) -> bool:
+    """Whether two other versions of the package have a tag with this beginning."""
+    return sum(f"{beginning}{each}" in tags for each in versions) >= 2

@@ -23,8 +23,8 @@ from typing import Any, Protocol
 
 from rebuilder.ecosystems.npm.dependencies import DependencyContext, LockFile, Manager, some
 from rebuilder.ecosystems.npm.lock_files import MOST_BYTES
+from rebuilder.ecosystems.npm.node_versions import satisfies
 from rebuilder.ecosystems.npm.packument import MEDIA_TYPE, Packument, moment
-from rebuilder.ecosystems.npm.ranges import satisfies
 from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.subject import is_name, is_version, precedence, tarball_name
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted

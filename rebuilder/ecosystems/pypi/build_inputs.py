@@ -11,7 +11,7 @@ from rebuilder.ecosystems.pypi.command_line import SCRIPT, option_choices, versi
 from rebuilder.ecosystems.pypi.extension_switches import CHOICES, Switch, SwitchKind
 from rebuilder.ecosystems.pypi.hash_seed import SEEDS
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
-from rebuilder.ecosystems.pypi.windows_traces import OnWindows
+from rebuilder.ecosystems.pypi.wheel_traces import OnWindows
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, unpack_command
 from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES

@@ -11,8 +11,15 @@ from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
 from rebuilder.ecosystems.pypi.archives import CommitListing, build_scripts, list_commit
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
-from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
-from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
+from rebuilder.ecosystems.pypi.candidates import (
+    Marks,
+    by_the_clock,
+    candidates,
+    epoch_candidate,
+    shown_time,
+    untried,
+    with_what,
+)
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import held_compiled_code
 from rebuilder.ecosystems.pypi.extension_switches import Switch
@@ -26,7 +33,7 @@ from rebuilder.ecosystems.pypi.hypotheses import (
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.origin import find_tag
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
-from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
+from rebuilder.ecosystems.pypi.sdist_configuration import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.search import Candidate, Reached, hypothesis, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used

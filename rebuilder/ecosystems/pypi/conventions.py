@@ -153,8 +153,8 @@ class PyPIConventions(Conventions):
 
     def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
         """Say which index it is, and whether it answers."""
-        from rebuilder.ecosystems.pypi.index_check import ask_index
         from rebuilder.ecosystems.pypi.settings import index_settings
+        from rebuilder.ecosystems.pypi.simple_index import ask_index
         from rebuilder.environments.sources import without_password
 
         told = ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from rebuilder.diagnose import failure_rules
 from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, EcosystemRules, claim, listed, named, quoted
-from rebuilder.ecosystems.pypi import packing_rules, version_rules, wheel_rules
+from rebuilder.ecosystems.pypi import packing_rules, wheel_rules
 from rebuilder.ecosystems.pypi.file_times import INFO, metadata_file
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
@@ -139,7 +139,7 @@ def _ways(case: DiagnosisInput) -> str:
 RULES = EcosystemRules(
     rules={
         "extension": _extension,
-        "version": version_rules.other_version,
+        "version": packing_rules.other_version,
         "generator": wheel_rules.generator,
         "record": wheel_rules.record,
         "tags": wheel_rules.tags,

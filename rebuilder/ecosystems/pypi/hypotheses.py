@@ -13,8 +13,7 @@ from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, 
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools, replayed
 from rebuilder.ecosystems.pypi.build_record import recorded_tools
-from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
-from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
+from rebuilder.ecosystems.pypi.candidates import Marks, by_the_clock, candidates, with_what
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, held_compiled_code
@@ -28,9 +27,8 @@ from rebuilder.ecosystems.pypi.image_builds import (
     with_cython,
 )
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
-from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
-from rebuilder.ecosystems.pypi.search import EXTENSIONS_OFF, Candidate, Reached, hypothesis, try_candidates
+from rebuilder.ecosystems.pypi.search import EXTENSIONS_OFF, Candidate, Priors, Reached, hypothesis, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tool_versions import BEFORE_PYTHON_3
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used

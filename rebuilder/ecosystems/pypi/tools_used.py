@@ -1,11 +1,18 @@
-"""What a wheel, its source and its upload time say together about the tools that packed it (pure)."""
+"""What a wheel, its source and its upload time say together about the tools that packed it (pure).
+
+Setuptools from before there was a hook to ask loads ``setup_requires`` over the network while it runs: what
+``setup.py`` names there is read without running it.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
 from rebuilder.ecosystems.pypi.command_line import SetupCommand, name_parts, setup_command
@@ -17,10 +24,9 @@ from rebuilder.ecosystems.pypi.requirements import (
     packing_backend,
     pin_generator,
 )
-from rebuilder.ecosystems.pypi.setup_requires import with_setup_requires
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape, shadowing_wheel
-from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
-from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
+from rebuilder.ecosystems.pypi.wheel_traces import OnWindows, WheelTraces, on_windows
+from rebuilder.foreign_words import read_requirement
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.evidence import Inspection, Obstacle
 from rebuilder.model.verdict import Verdict
@@ -140,3 +146,51 @@ def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:
     newest = next((version for until, version in _NEWEST if uploaded < until), None)
     newest = newest if newest is not None and fitting.contains(newest) else fitting.newest or newest
     return {} if newest is None else {"setuptools": newest}
+
+
+_MOST = 20
+_LONGEST = 1 << 18
+
+
+def with_setup_requires(found: Requirements, setup_py: str | None) -> Requirements:
+    """Add what ``setup.py`` names to the build requirements, whatever else of them is tried."""
+    texts = setup_requires(setup_py)
+    return _added(found, texts, f"setup.py asks for {', '.join(texts)} to be run.") if texts else found
+
+
+def _added(found: Requirements, texts: tuple[str, ...], note: str) -> Requirements:
+    return replace(
+        found,
+        requirements=(*found.requirements, *texts),
+        notes=(*found.notes, note),
+        alternatives=tuple(_added(each, texts, note) for each in found.alternatives),
+        stand_in=found.stand_in and _added(found.stand_in, texts, note),
+    )
+
+
+def setup_requires(setup_py: str | None) -> tuple[str, ...]:
+    """Requirements in the keyword ``setup_requires`` of a call, where they are written out; releases only."""
+    if setup_py is None or len(setup_py) > _LONGEST:
+        return ()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(setup_py)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "setup_requires":
+            return tuple(text for text in _literals(node.value)[:_MOST] if _is_release(text))
+    return ()
+
+
+def _literals(node: ast.expr) -> list[str]:
+    items = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    return [each.value for each in items if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+
+def _is_release(text: str) -> bool:
+    try:
+        return read_requirement(text).url is None
+    except InvalidRequirement:
+        return False

@@ -20,8 +20,7 @@ from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input
-from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project
-from rebuilder.ecosystems.pypi.sdist_traces import below, is_generated
+from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, below, is_generated, read_project
 from rebuilder.ecosystems.source_trees import archive_input
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind, normal_path
