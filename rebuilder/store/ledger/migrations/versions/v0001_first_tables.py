@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
 _DIGEST = sa.String(64)
@@ -101,9 +99,3 @@ def _verifications() -> None:
         sa.Column("provenance", sa.Text),
         sa.Column("key_id", _DIGEST, nullable=False),
     )
-
-
-def downgrade() -> None:
-    """Drop all tables."""
-    for table in ("cache", "signed", "attempt", "verification", "alarm", "artifact"):
-        op.drop_table(table)

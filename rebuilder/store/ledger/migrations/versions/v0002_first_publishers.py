@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
 
@@ -32,8 +30,3 @@ def upgrade() -> None:
         sa.Column("uploaded", _TIME),
         sa.Column("remembered", _TIME, nullable=False),
     )
-
-
-def downgrade() -> None:
-    """Drop the table."""
-    op.drop_table("publisher")

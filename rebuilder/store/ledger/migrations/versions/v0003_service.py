@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
 _VERIFICATION = ("reason", "tier", "check", "watch", "report", "provenance", "published")
@@ -109,14 +107,3 @@ def _queue() -> None:
         sa.Column("trouble", sa.Text),
         sa.Column("seen", sa.LargeBinary, nullable=False),
     )
-
-
-def downgrade() -> None:
-    """Undo it."""
-    for name in ("watch", "task", "notification", "tally", "stage"):
-        op.drop_table(name)
-    op.drop_index("verification_unpublished", "verification")
-    for name, columns in (("alarm", _ALARM), ("verification", _VERIFICATION)):
-        with op.batch_alter_table(name) as table:
-            for column in columns:
-                table.drop_column(column)

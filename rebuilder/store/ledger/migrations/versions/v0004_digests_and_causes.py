@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 _COLUMNS = ("known_sha256", "found_sha256")
 
@@ -20,12 +18,3 @@ def upgrade() -> None:
             table.add_column(sa.Column(name, sa.String(64)))
     with op.batch_alter_table("verification") as table:
         table.add_column(sa.Column("cause", sa.String(64)))
-
-
-def downgrade() -> None:
-    """Drop the columns."""
-    with op.batch_alter_table("verification") as table:
-        table.drop_column("cause")
-    with op.batch_alter_table("alarm") as table:
-        for name in _COLUMNS:
-            table.drop_column(name)

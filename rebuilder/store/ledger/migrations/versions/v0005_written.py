@@ -7,16 +7,9 @@ from alembic import op
 
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Widen the table; nothing was written before this."""
     # Not as a batch: that makes the table anew, and rows of others refer to it.
     op.add_column("verification", sa.Column("written", sa.Boolean, nullable=False, server_default=sa.false()))
-
-
-def downgrade() -> None:
-    """Narrow it again."""
-    op.drop_column("verification", "written")

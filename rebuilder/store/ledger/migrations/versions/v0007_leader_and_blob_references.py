@@ -11,8 +11,6 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -75,9 +73,3 @@ def _documents(connection: sa.Connection, first: int) -> Iterator[tuple[int, byt
     for query in queries:
         for row in connection.execute(query):
             yield row[0], row[1]
-
-
-def downgrade() -> None:
-    """Drop the tables; who leads next is found out anew."""
-    op.drop_table("blob_reference")
-    op.drop_table("leader")

@@ -7,15 +7,8 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Add the column; of verifications from before it is not known."""
     op.add_column("verification", sa.Column("program_version", sa.String(64)))
-
-
-def downgrade() -> None:
-    """Drop the column."""
-    op.drop_column("verification", "program_version")

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -27,11 +25,3 @@ def upgrade() -> None:
     )
     op.add_column("signed", sa.Column("logged", sa.BigInteger))
     op.create_index("signed_logged", "signed", ["logged"])
-
-
-def downgrade() -> None:
-    """Drop them; a published checkpoint stays a promise that the log began as it did."""
-    op.drop_index("signed_logged", "signed")
-    op.drop_column("signed", "logged")
-    op.drop_table("log_tile")
-    op.drop_table("log_entry")

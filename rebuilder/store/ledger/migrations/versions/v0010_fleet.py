@@ -9,8 +9,6 @@ from rebuilder.store.ledger.tables import UtcDateTime
 
 revision = "0010"
 down_revision = "0009"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -43,9 +41,3 @@ def upgrade() -> None:
     )
     op.create_index("run_order_definition", "run_order", ["definition_sha256"])
     op.create_index("run_order_runner", "run_order", ["runner_id", "answered"])
-
-
-def downgrade() -> None:
-    """Drop both."""
-    op.drop_table("run_order")
-    op.drop_table("runner")

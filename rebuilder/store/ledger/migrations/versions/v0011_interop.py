@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0011"
 down_revision = "0010"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -28,9 +26,3 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(64), nullable=False),
         sa.Column("document", sa.Text, nullable=False),
     )
-
-
-def downgrade() -> None:
-    """Drop both; what is in the log stays published."""
-    op.drop_table("rebuild_link")
-    op.drop_table("issued")

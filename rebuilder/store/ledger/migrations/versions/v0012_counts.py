@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0012"
 down_revision = "0011"
-branch_labels = None
-depends_on = None
 
 _NEW = {
     "task_oldest": ("reason", "not_before"),
@@ -71,13 +69,3 @@ def _count() -> None:
         op.execute(count.insert().from_select(["kind", "name", "number"], query))
     runs = sa.select(number).where(order.c.runner_id == runner.c.id).scalar_subquery()
     op.execute(runner.update().values(runs=runs))
-
-
-def downgrade() -> None:
-    """Drop what was added."""
-    op.drop_column("runner", "runs")
-    op.drop_table("task_count")
-    for name in ("task_next", "task_resting", *_NEW):
-        op.drop_index(name, "task")
-    op.drop_column("task", "ready")
-    op.create_index("task_next", "task", ["priority", "turn", "id"])

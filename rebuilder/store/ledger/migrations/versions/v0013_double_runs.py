@@ -7,15 +7,8 @@ from alembic import op
 
 revision = "0013"
 down_revision = "0012"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """What is queued was not asked to."""
     op.add_column("task", sa.Column("double_runs", sa.Boolean, nullable=False, server_default=sa.false()))
-
-
-def downgrade() -> None:
-    """Drop it."""
-    op.drop_column("task", "double_runs")

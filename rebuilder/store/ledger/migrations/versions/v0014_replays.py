@@ -9,8 +9,6 @@ from rebuilder.store.ledger.tables import UtcDateTime
 
 revision = "0014"
 down_revision = "0013"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -25,8 +23,3 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("replay_verification", "replay", ["verification_id"])
-
-
-def downgrade() -> None:
-    """Drop it."""
-    op.drop_table("replay")

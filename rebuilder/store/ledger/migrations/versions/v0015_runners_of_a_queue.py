@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "0015"
 down_revision = "0014"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -15,10 +13,3 @@ def upgrade() -> None:
     op.create_index("runner_state", "runner", ["state", "id"])
     op.drop_index("run_order_runner", "run_order")
     op.create_index("run_order_runner", "run_order", ["runner_id", "queue", "answered"])
-
-
-def downgrade() -> None:
-    """As they were."""
-    op.drop_index("run_order_runner", "run_order")
-    op.create_index("run_order_runner", "run_order", ["runner_id", "answered"])
-    op.drop_index("runner_state", "runner")

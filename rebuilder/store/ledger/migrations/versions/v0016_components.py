@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0016"
 down_revision = "0015"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -23,10 +21,3 @@ def upgrade() -> None:
     op.create_index("component_reached", "component", ["reached"])
     op.create_index("signed_key", "signed", ["key_id"])
     op.create_index("artifact_purl", "artifact", ["purl"])
-
-
-def downgrade() -> None:
-    """As it was."""
-    op.drop_index("artifact_purl", "artifact")
-    op.drop_index("signed_key", "signed")
-    op.drop_table("component")
