@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rebuilder.byte_counter import MOVED, ByteCounter
 from rebuilder.environments.protocol import BuildEnvironment, Environments, LayerPackage, Wanted
 from rebuilder.model.environment import Release
 from rebuilder.model.report import Stage, Transferred
-from rebuilder.progress import Progress
 
 
 class Stopwatch:
@@ -135,3 +135,15 @@ class WatchedEnvironments:
             self._checked[what] = self._checked[environment.sha256] = self._now(), environment
         self.seen[environment.sha256] = environment
         return environment
+
+
+class Progress(Protocol):
+    """Who is told which stage an artifact is in."""
+
+    def subject(self, name: str) -> None:
+        """Work on another subject begins; ``name`` is what the user called it."""
+        ...
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """A stage begins; the one before it has ended."""
+        ...

@@ -33,7 +33,6 @@ from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.network.witness import Witness
-from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust.files import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap.as_root import as_root
@@ -51,7 +50,7 @@ from rebuilder.signing.keys import Algorithm, public_keys, raw_public
 from rebuilder.signing.statements import Builder
 from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
-from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
+from rebuilder.stopwatch import Progress, Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.ledger import Ledger

@@ -19,8 +19,7 @@ from rebuilder.model.project import Outcome, OwnFile, Preflight, ProjectFinding,
 from rebuilder.model.sbom import project_sbom
 from rebuilder.model.text import visible
 from rebuilder.network.git.work_tree import read_work_tree
-from rebuilder.preflight.examination import examine
-from rebuilder.preflight.sarif import preflight_sarif
+from rebuilder.preflight.examination import examine, preflight_sarif
 from rebuilder.store.protocol import Blobs
 from rebuilder.wiring import wire
 

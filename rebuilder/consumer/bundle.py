@@ -9,12 +9,11 @@ from pathlib import Path
 from rebuilder.atomic_file import replacing
 from rebuilder.consumer.rebuilder import listed_statements, sha256_named
 from rebuilder.log.audit import LogError, Published
-from rebuilder.log.merkle import Nodes, inclusion_path
 from rebuilder.log.note import NoteKey
 from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import text_of
-from rebuilder.log.tiles import TileReader
+from rebuilder.log.tiles import Nodes, TileReader, inclusion_path
 from rebuilder.model.value import Sha256, Sha512
 from rebuilder.network.site_reader import SiteReader
 

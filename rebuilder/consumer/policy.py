@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,12 +15,12 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.vote import Level, Vote, independent
-from rebuilder.consumer.vulnerability_rule import VulnerabilityRule
 from rebuilder.errors import UsageError
 from rebuilder.log.note import NoteKey
 from rebuilder.log.policy import LogPolicy
 from rebuilder.model.value import Sha256Field, Sha512Field, Value
 from rebuilder.toml_files import mistake, parse_toml, read_text
+from rebuilder.vulnerabilities import SEVERITIES, Export, Vulnerability, newest
 
 IMAGES = "oci"
 """What the ecosystem of container images is called."""
@@ -252,3 +254,40 @@ def _fits(pattern: str, name: str) -> bool:
         return fnmatch.fnmatchcase(name, pattern)
     wanted = pattern if set(pattern) & set("*?[") else canonicalize_name(pattern)
     return fnmatch.fnmatchcase(name, wanted) or pattern == name
+
+
+_NAMED = 3
+
+
+class VulnerabilityRule(Value):
+    """What becomes of a release that is known to be vulnerable; an exception of the policy goes over it."""
+
+    osv: Path
+    """Export of OSV: a directory, or a zip archive."""
+    refuse: Literal["any", "low", "moderate", "high", "critical", "malicious"] = "any"
+    """From which severity on; what is not rated counts as critical."""
+    accept: tuple[str, ...] = ()
+    """Identifiers, or aliases such as ``CVE-2026-1234``, that are known and accepted."""
+
+    def objecting(self, dependencies: Iterable[Dependency]) -> list[Dependency]:
+        """The same, with an objection to each that is vulnerable and has none yet.
+
+        Raises:
+            UsageError: the export cannot be read.
+        """
+        export = newest(self.osv)
+        return [replace(each, objection=each.objection or self._objection(each, export)) for each in dependencies]
+
+    def _objection(self, each: Dependency, export: Export) -> str | None:
+        known = export.affecting(each.ecosystem, each.name, each.version or "")
+        bad = [one.id + (f" ({one.severity})" if one.severity else "") for one in known if self._refuses(one)]
+        if not bad:
+            return None
+        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        return f"{each.name} {each.version} is known to be vulnerable: {', '.join(bad[:_NAMED])}{more}."
+
+    def _refuses(self, one: Vulnerability) -> bool:
+        if {one.id, *one.aliases} & set(self.accept):
+            return False
+        least = SEVERITIES.index(self.refuse) if self.refuse != "any" else 0
+        return SEVERITIES.index(one.severity or "critical") >= least

@@ -33,13 +33,12 @@ from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.errors import SigningError, StoreError, UnavailableError, UsageError
 from rebuilder.log.audit import LogError, Published, goes_on, read_entry
 from rebuilder.log.entry import LogEntry
-from rebuilder.log.merkle import Nodes
 from rebuilder.log.note import Checkpoint, Note, NoteKey
 from rebuilder.log.places import LOG, digest_path
 from rebuilder.log.policy import LogPolicy
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import SeenLog, SeenVerdicts, text_of
-from rebuilder.log.tiles import TileReader
+from rebuilder.log.tiles import Nodes, TileReader
 from rebuilder.model.value import Sha256, Sha512, algorithm, sha256_hex
 from rebuilder.network.site_reader import SiteReader
 

@@ -3,12 +3,17 @@
 All of it happens inside the tree, in a sandbox without a network: nothing of the tree runs outside of it, and no link
 in it is followed outside. Packages are unpacked all at once, although some want others configured before; the files of
 those lie there already. What the time, the machine and the order of events leave is taken away at the end.
+
+What installing packages may use of a machine is looked at from outside while it runs.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +21,6 @@ from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.finishing import compiling
 from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, level, remove
 from rebuilder.environments.tree import TIME
-from rebuilder.environments.usage import watched
 from rebuilder.errors import (
     BuildEnvironmentError,
     InstallationLimitError,
@@ -150,3 +154,65 @@ def _script(spec: Manifest, packages: str) -> list[str]:
     # No word splitting: a pattern is one word, and only its wildcards mean something.
     lines += ["IFS=", *(f"pattern={shlex.quote(each)}; rm -rf -- /$pattern" for each in (*_VARYING, *spec.prune))]
     return lines
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PARENT, _THREADS, _RESIDENT = 1, 17, 21
+"""Fields of ``/proc/PID/stat`` behind the name (proc(5)): parent, threads, resident pages."""
+
+
+def watched(place: Path, limits: Limits) -> Callable[[int], str | None]:
+    """Tells what a process has taken too much of, with all its children; None: of nothing.
+
+    The tree is walked only when the disk has that much less room than at the beginning.
+
+    Args:
+        place: Directory that it writes to.
+        limits: Of memory, processes and disk.
+    """
+    room = shutil.disk_usage(place).free
+
+    def passed(process: int) -> str | None:
+        threads, resident = _used(process)
+        if threads > limits.processes:
+            return f"more than {limits.processes:,} processes"
+        if resident > limits.memory_bytes:
+            return f"more than {limits.memory_bytes >> 20:,} MiB of memory"
+        less = room - shutil.disk_usage(place).free > limits.disk_bytes
+        if less and _written(place) > limits.disk_bytes:
+            return f"more than {limits.disk_bytes >> 20:,} MiB of disk"
+        return None
+
+    return passed
+
+
+def _used(process: int) -> tuple[int, int]:
+    """Threads and resident bytes of a process and all that it began."""
+    children, taken = defaultdict[int, list[int]](list), dict[int, tuple[int, int]]()
+    for each in Path("/proc").glob("[1-9]*/stat"):
+        try:
+            fields = each.read_bytes().rpartition(b")")[2].split()
+        except OSError:  # it has ended
+            continue
+        number = int(each.parent.name)
+        children[int(fields[_PARENT])].append(number)
+        taken[number] = int(fields[_THREADS]), int(fields[_RESIDENT]) * _PAGE
+    waiting, threads, resident = [process], 0, 0
+    while waiting:
+        one = waiting.pop()
+        waiting += children[one]
+        its_threads, its_resident = taken.get(one, (0, 0))
+        threads, resident = threads + its_threads, resident + its_resident
+    return threads, resident
+
+
+def _written(place: Path) -> int:
+    """Bytes on the disk below a directory; what disappears meanwhile counts nothing."""
+    total = 0
+    for directory, _, names in os.walk(place, onerror=None):
+        for name in names:
+            try:
+                total += Path(directory, name).lstat().st_blocks * 512
+            except OSError:
+                continue
+    return total

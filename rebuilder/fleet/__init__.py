@@ -9,7 +9,7 @@
    names of its own in the S3 store.
 3. The coordinator sees the answer there. :func:`rebuilder.fleet.answers.check` believes nothing of it: who signed it,
    for which order, of which definition, within which limits; the bytes are fetched and hashed. Then the ledger accepts
-   it, once (:class:`rebuilder.store.ledger.run_orders.RunOrders`).
+   it, once (:class:`rebuilder.store.ledger.runners.RunOrders`).
 4. Some runs are made twice (:mod:`rebuilder.fleet.double_runs`): two runners that disagree are quarantined.
 
 What is due and what is done is in the ledger alone: broker and S3 store may lose everything. The decision:

@@ -22,7 +22,7 @@ from rebuilder.clock import Clock
 from rebuilder.errors import StoreError
 from rebuilder.fleet import objects
 from rebuilder.fleet.running import read_definition
-from rebuilder.store.ledger.run_orders import RunOrders
+from rebuilder.store.ledger.runners import RunOrders
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.remote_blobs import SHARED, STAYS, key_of

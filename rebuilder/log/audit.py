@@ -7,9 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rebuilder.log.entry import LogEntry
-from rebuilder.log.merkle import Nodes, consistency_path, is_consistent, root
 from rebuilder.log.note import Checkpoint, Note, NoteKey
-from rebuilder.log.tiles import HASH, WIDTH, TileReader, grown, tile_path, unbundle, widths
+from rebuilder.log.tiles import (
+    HASH,
+    WIDTH,
+    Nodes,
+    TileReader,
+    consistency_path,
+    grown,
+    is_consistent,
+    root,
+    tile_path,
+    unbundle,
+    widths,
+)
 
 Read = Callable[[str], bytes]
 """The bytes of a file below the log; it raises ValueError where there is none."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from rebuilder.log.merkle import leaf_hash, root_of_inclusion
 from rebuilder.log.note import Checkpoint, Note, decoded, encoded
+from rebuilder.log.tiles import leaf_hash, root_of_inclusion
 
 _FIRST = "c2sp.org/tlog-proof@v1"
 _HIGHEST = 64

@@ -6,21 +6,25 @@
 3. *One at a time* (:class:`rebuilder.verification.variation.VariationRunner`), where it does not.
 4. *Untold*: without ``SOURCE_DATE_EPOCH``, as a release is made that does not set it.
 5. *Directly*: from the tree, where releases go through a source archive.
+
+A finding comes with the lines that it comes from, and with a patch where a rule knows one.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from rebuilder.diagnose.case import EcosystemRules
+from rebuilder.ecosystems.conventions import Conventions
 from rebuilder.errors import NoGuestError, SandboxFaultError
 from rebuilder.model.attempt import Attempt, Hypothesis, Output, Run
 from rebuilder.model.comparison import Comparison, Factor, Level, Variation
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.project import Project
+from rebuilder.model.project import Project, ProjectFinding, ProjectTree
 from rebuilder.model.report import Stage
 from rebuilder.verification.attempts import product, wait_until_apart
 from rebuilder.verification.parts import Parts
@@ -227,3 +231,30 @@ def _directly(parts: Parts, runs: _SharedRuns, project: Project, found: ProjectB
 def worst(levels: Sequence[Level]) -> Level:
     """The one of several that is farthest from the same bytes."""
     return max(levels, key=list(Level).index, default=Level.IDENTICAL)
+
+
+def located(facts: Conventions, tree: ProjectTree, finding: ProjectFinding, texts: Mapping[str, str]) -> ProjectFinding:
+    """The same with places and a patch.
+
+    Args:
+        facts: Of the ecosystem.
+        tree: The files of the project.
+        finding: What was found.
+        texts: Files that say how the project is built, by path.
+    """
+    found = facts.places(finding.cause, texts)
+    words = " ".join(each.note or "" for each in finding.evidence)
+    lacking = [each for each in tree.files if f"'{each}'" in words]
+    return finding.replace(places=found, patch=_patch(facts.mended(finding.cause, found, texts, lacking), texts))
+
+
+def _patch(mended: Mapping[str, str], texts: Mapping[str, str]) -> str | None:
+    """A unified diff that ``git apply`` and ``patch -p1`` take; None without a change."""
+    lines: list[str] = []
+    for name, text in mended.items():
+        before = texts.get(name, "")
+        if not (before or text).endswith("\n"):
+            return None  # what has no line end there, diffs mark in a way of their own
+        old = f"a/{name}" if name in texts else "/dev/null"
+        lines += difflib.unified_diff(before.splitlines(), text.splitlines(), old, f"b/{name}", lineterm="")
+    return "\n".join(lines) + "\n" if lines else None

@@ -1,4 +1,4 @@
-"""One preflight, start to end: tree, builds, causes, places, what lies in ``dist/``."""
+"""One preflight, start to end: tree, builds, causes, places, what lies in ``dist/``; as SARIF 2.1.0, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rebuilder.consumer.formats import sarif_of, sarif_place
 from rebuilder.diagnose.case import DiagnosisInput, EcosystemRules
 from rebuilder.diagnose.unstable_rules import shown_alone
 from rebuilder.ecosystems.protocol import Ecosystem
@@ -27,9 +29,8 @@ from rebuilder.model.project import (
     ProjectFinding,
     ProjectTree,
 )
-from rebuilder.model.text import written_lines
-from rebuilder.preflight.builds import EPOCH, FileBuilds, ProjectBuilds, build_project, worst
-from rebuilder.preflight.places import located
+from rebuilder.model.text import visible, written_lines
+from rebuilder.preflight.builds import EPOCH, FileBuilds, ProjectBuilds, build_project, located, worst
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.parts import Parts
 
@@ -349,3 +350,29 @@ def _merged(findings: list[ProjectFinding]) -> list[ProjectFinding]:
             level=worst([before.level, each.level]),
         )
     return sorted(found.values(), key=lambda each: -list(Level).index(each.level))
+
+
+def preflight_sarif(found: Preflight, main_file: str) -> str:
+    """A result for each finding, where it comes from.
+
+    Args:
+        found: What was found.
+        main_file: What a finding is beside that has no line: the file that says how the project is built.
+    """
+    rules = [
+        {"id": each.value, "shortDescription": {"text": each.spoken}, "help": {"text": each.advice}}
+        for each in dict.fromkeys(each.cause for each in found.findings)
+    ]
+    return sarif_of("rebuilder preflight", rules, [_result(each, main_file) for each in found.findings])
+
+
+def _result(each: ProjectFinding, main_file: str) -> dict[str, Any]:
+    shown = each.certainty is Certainty.SHOWN and each.level is Level.DIFFERENT
+    places = [sarif_place(one.file, one.line) for one in each.places[:1]]
+    return {
+        "ruleId": each.cause.value,
+        "level": "error" if shown else "warning",
+        "message": {"text": visible(f"{each.sentence} {each.advice}")},
+        "locations": places or [sarif_place(main_file, None)],
+        "partialFingerprints": {"cause/v1": each.cause.value},
+    }

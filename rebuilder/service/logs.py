@@ -88,7 +88,7 @@ class TextLines(logging.Formatter):
 
 
 class LoggingProgress:
-    """Implements :class:`rebuilder.progress.Progress`: each stage is logged with the seconds it took."""
+    """Implements :class:`rebuilder.stopwatch.Progress`: each stage is logged with the seconds it took."""
 
     def __init__(self, *, seconds: Callable[[], float] = time.monotonic) -> None:
         self._now = seconds

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rebuilder.log.entry import LogEntry
-from rebuilder.log.merkle import consistency_path, inclusion_path, leaf_hash, root, root_of_inclusion
+from rebuilder.log.tiles import consistency_path, inclusion_path, leaf_hash, root, root_of_inclusion
 from rebuilder.model.value import sha256_hex
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.log_book import LogBook

@@ -6,7 +6,7 @@ from rebuilder.model.report import Stage
 
 
 class NoDisplay:
-    """Implements :class:`rebuilder.progress.Progress`, and shows nothing."""
+    """Implements :class:`rebuilder.stopwatch.Progress`, and shows nothing."""
 
     def subject(self, name: str) -> None:
         """Nothing happens."""

@@ -17,10 +17,10 @@ from rebuilder.config import load_config
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.log.audit import LogError
-from rebuilder.log.merkle import is_consistent
 from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, decoded
 from rebuilder.log.policy import LogPolicy
 from rebuilder.log.proof import LogProof
+from rebuilder.log.tiles import is_consistent
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.network.witness import Witness
 from tests.fakes.clock import FixedClock

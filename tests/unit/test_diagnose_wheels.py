@@ -14,9 +14,9 @@ from rebuilder.diagnose.archive_rules import CAUSES
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
-from rebuilder.ecosystems.pypi.file_times import metadata_file
+from rebuilder.ecosystems.pypi.wheel_traces import metadata_file
 from rebuilder.model.diagnosis import Cause, Certainty
-from rebuilder.programs.archive.normalise_deb import DEB
+from rebuilder.programs.archive.normalise_search import DEB
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member

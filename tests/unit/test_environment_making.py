@@ -12,10 +12,9 @@ import pytest
 from rebuilder.environments import debootstrap, finishing, settle, tree
 from rebuilder.environments.catalog import catalog, find, usual, with_compilers
 from rebuilder.environments.command import CommandError, run
-from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.packages import packages, releases
+from rebuilder.environments.debootstrap import Mmdebstrap, packages, releases
+from rebuilder.environments.maintainer_scripts import watched
 from rebuilder.environments.sources import KEYRING
-from rebuilder.environments.usage import watched
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import sha256_hex

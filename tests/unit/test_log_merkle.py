@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sigstore._internal.merkle import _chain_border_right, _chain_inner, _decomp_inclusion_proof
 
-from rebuilder.log.merkle import (
+from rebuilder.log.tiles import (
     EMPTY_ROOT,
     complete_root,
     consistency_path,

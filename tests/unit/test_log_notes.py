@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rebuilder.log.merkle import inclusion_path, leaf_hash, node_hash, root
 from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, sign_note
 from rebuilder.log.proof import LogProof
+from rebuilder.log.tiles import inclusion_path, leaf_hash, node_hash, root
 from tests.fakes.cosigning import cosign_note
 
 NEUMANN = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"

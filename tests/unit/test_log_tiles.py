@@ -8,8 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebuilder.log.merkle import consistency_path, inclusion_path, is_consistent, leaf_hash, root, root_of_inclusion
-from rebuilder.log.tiles import TileReader, bundle, grown, tile_path, unbundle, widths
+from rebuilder.log.tiles import (
+    TileReader,
+    bundle,
+    consistency_path,
+    grown,
+    inclusion_path,
+    is_consistent,
+    leaf_hash,
+    root,
+    root_of_inclusion,
+    tile_path,
+    unbundle,
+    widths,
+)
 
 
 class Tiles:

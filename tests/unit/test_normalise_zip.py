@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.archive.normalise_deb import DEB
-from rebuilder.programs.archive.normalise_search import normalised
+from rebuilder.programs.archive.normalise_search import DEB, normalised
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP
 from rebuilder.programs.archive.opening import read_archive

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.neighbours import MOST, built_before
-from rebuilder.ecosystems.npm.scripts import UnreadableScript
+from rebuilder.ecosystems.npm.scripts import MOST, UnreadableScript, built_before
 
 
 def package(name: str, *needed: str, kind: str = "dependencies", **scripts: str) -> dict[str, Any]:

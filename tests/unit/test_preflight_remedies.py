@@ -12,7 +12,7 @@ from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.project import ProjectFinding, ProjectTree
-from rebuilder.preflight.places import located
+from rebuilder.preflight.builds import located
 
 WORKFLOW = ".github/workflows/release.yml"
 

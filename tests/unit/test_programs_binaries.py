@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from rebuilder.model.binary import Binaries, BinaryFacts, BinaryFormat, BinaryImage, Protection
 from rebuilder.programs.binary import read_binaries
-from rebuilder.programs.binary.read_binaries import main, read_facts, read_members
-from rebuilder.programs.binary.vendored import origin_of, read_origins, vendored
+from rebuilder.programs.binary.read_binaries import main, origin_of, read_facts, read_members, read_origins, vendored
 from tests.fakes.archives import Entry, zip_bytes
 from tests.fakes.binaries import compiled, dwarf_elf, fat, macho, pe
 

@@ -16,7 +16,7 @@ import pytest
 
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.inspect_archive import inspect
-from rebuilder.programs.archive.normalise_deb import DEB
+from rebuilder.programs.archive.normalise_search import DEB
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.unpack import UnpackRefused, unpack
 from rebuilder.programs.compare.compare_archives import compare

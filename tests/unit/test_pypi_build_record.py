@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.pypi.build_record import recorded_tools
+from rebuilder.ecosystems.pypi.requirements import recorded_tools
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.sbom import project_sbom

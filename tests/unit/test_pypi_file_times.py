@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebuilder.ecosystems.pypi.file_times import epoch
+from rebuilder.ecosystems.pypi.wheel_traces import epoch
 
 
 def test_impossible_times_are_passed_over() -> None:

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rebuilder.log.entry import LogEntry
-from rebuilder.log.merkle import leaf_hash
 from rebuilder.log.note import Checkpoint, NoteKey, sign_note
 from rebuilder.log.proof import LogProof
+from rebuilder.log.tiles import leaf_hash
 from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.attempt import Output
 from rebuilder.model.comparison import Level

@@ -5,7 +5,7 @@
    file names, and bound by the SHA-512 of the lock file. Where that has a SHA-1 or nothing, what the registry says is
    the SHA-512 of the same version binds it, and the SHA-1 has to fit.
 3. The addresses in the lock file are replaced by those of the registry that serves the inputs inside the sandbox
-   (:mod:`rebuilder.programs.npm.registry`); the package manager installs from there, with scripts off.
+   (:mod:`rebuilder.programs.npm.install`); the package manager installs from there, with scripts off.
 """
 
 from __future__ import annotations

@@ -22,12 +22,11 @@ from rebuilder.ecosystems.npm.checkout import Checkout, manifests, own_checkout,
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, check_scopes, dependencies, scope_registries
 from rebuilder.ecosystems.npm.managers import allowed_scripts, choose_manager, fitting_version, npm_series
-from rebuilder.ecosystems.npm.neighbours import built_before
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.registry import no_tool
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve
-from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
+from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, built_before, ways_to_build
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, precedence, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.obstacles import NotRebuildable
@@ -302,7 +301,7 @@ def _with_install_scripts(case: Case, build: BuildScripts, allowed: Sequence[str
 
 
 def _built_before(case: Case) -> tuple[ScriptStep, ...]:
-    """See :func:`rebuilder.ecosystems.npm.neighbours.built_before`."""
+    """See :func:`rebuilder.ecosystems.npm.scripts.built_before`."""
     checkout = case.checkout
     paths = [f"{each}/{MANIFEST}" for each in checkout.packages]
     packages = manifests(case.context, checkout.files, paths)

@@ -3,7 +3,7 @@
 1. The documents of the packages that ``package.json`` leads to are fetched, and trimmed to the versions that the
    registry had before the moment. Which packages those are is guessed: of each range the newest version is followed.
 2. npm runs ``install --package-lock-only`` with a registry that serves exactly these documents
-   (:mod:`rebuilder.programs.npm.registry`), which writes down what it was asked for and does not have.
+   (:mod:`rebuilder.programs.npm.install`), which writes down what it was asked for and does not have.
 3. That is fetched too, and npm runs again, until nothing is missing. What npm wrote is the lock file.
 
 Nothing of the published artifact takes part, but for the moment. The run is none of a build: its result is, as an

@@ -25,10 +25,9 @@ from rebuilder.ecosystems.pypi.build_inputs import (
     replayed,
 )
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.file_times import epoch, parse_time
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.search import Candidate, Reached
-from rebuilder.ecosystems.pypi.wheel_traces import Generator
+from rebuilder.ecosystems.pypi.wheel_traces import Generator, epoch, parse_time
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role

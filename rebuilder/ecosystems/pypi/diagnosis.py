@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from rebuilder.diagnose import failure_rules
 from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, EcosystemRules, claim, listed, named, quoted
 from rebuilder.ecosystems.pypi import packing_rules, wheel_rules
-from rebuilder.ecosystems.pypi.file_times import INFO, metadata_file
+from rebuilder.ecosystems.pypi.wheel_traces import INFO, metadata_file
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 from rebuilder.model.replayed import is_told

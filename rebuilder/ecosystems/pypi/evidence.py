@@ -9,9 +9,9 @@ from typing import NamedTuple
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.archives import check_source, source_path, texts_below
-from rebuilder.ecosystems.pypi.build_record import RECORD
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.requirements import RECORD
 from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to_verify
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces

@@ -12,7 +12,6 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools, replayed
-from rebuilder.ecosystems.pypi.build_record import recorded_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, by_the_clock, candidates, with_what
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
@@ -27,7 +26,7 @@ from rebuilder.ecosystems.pypi.image_builds import (
     with_cython,
 )
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
-from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
+from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system, recorded_tools
 from rebuilder.ecosystems.pypi.search import EXTENSIONS_OFF, Candidate, Priors, Reached, hypothesis, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tool_versions import BEFORE_PYTHON_3

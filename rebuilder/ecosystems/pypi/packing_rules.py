@@ -25,7 +25,7 @@ from rebuilder.diagnose.case import (
     pairs_shown,
     quoted,
 )
-from rebuilder.ecosystems.pypi.file_times import metadata_file
+from rebuilder.ecosystems.pypi.wheel_traces import metadata_file
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 

@@ -1,4 +1,10 @@
-"""What a source asks to be built with, and what its wheel says it was built with (pure)."""
+"""What a source asks to be built with, and what its wheel says it was built with (pure).
+
+The wheel may carry the SBOM of its build environment (PEP 770). Whoever publishes writes that record, so it is believed
+no further than ``pyproject.toml``: it counts only where the source archive has the very same file, names releases and
+nothing else, and those come from the index, as of the upload, with the digests that the index lists. It is tried before
+anything is inferred; what it does not confirm, goes on as without.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +13,18 @@ import tomllib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from packageurl import PackageURL
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM
 from rebuilder.ecosystems.pypi.tool_versions import Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
+from rebuilder.foreign_json import read_json
 from rebuilder.foreign_words import read_requirement, read_toml
+from rebuilder.model.evidence import Inspection
 from rebuilder.model.verdict import Verdict
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
@@ -318,3 +328,44 @@ def _is_version(text: str) -> bool:
     except InvalidVersion:
         return False
     return True
+
+
+RECORD = "*.dist-info/sboms/*.cdx.json"
+_MOST_RECORDED = 100
+"""Releases that one names; real builds have a handful."""
+
+
+def recorded_tools(wheel: Inspection, source: Inspection) -> Requirements | None:
+    """What a wheel and its source archive both say it was built with; None where they say nothing usable.
+
+    Args:
+        wheel: With the texts of :data:`RECORD`.
+        source: Whose member of the same content makes a record part of the source.
+    """
+    known = {each.sha256 for each in source.members if each.sha256 is not None}
+    for member in wheel.members:
+        text = wheel.texts.get(member.name)
+        if text is not None and member.name.endswith(".cdx.json") and member.sha256 in known:
+            pins = _pins(text)
+            if pins:
+                note = f"The release records what it was built with, in {member.name.rpartition('/')[2][:80]!r}."
+                return Requirements(pins, None, (note,))
+    return None
+
+
+def _pins(text: str) -> tuple[str, ...]:
+    """Exact releases that a record names as what was built with; none when it is malformed anywhere."""
+    try:
+        components = [each for one in read_json(text.encode())["formulation"] for each in one["components"]]
+        found = [_pin(each) for each in components]
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidVersion):
+        return ()
+    names = {each.partition("==")[0] for each in found}
+    return tuple(sorted(found)) if len(names) == len(found) <= _MOST_RECORDED else ()
+
+
+def _pin(component: Any) -> str:
+    package = PackageURL.from_string(component["purl"])
+    if package.type != ECOSYSTEM or package.namespace or package.qualifiers or package.subpath or not package.version:
+        raise ValueError("it is no release of the index")
+    return f"{canonicalize_name(package.name, validate=True)}=={Version(package.version)}"

@@ -6,8 +6,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
+from rebuilder.programs.account.dist_info import required_texts
 from rebuilder.programs.account.members import COMPILED, PYTHON, QUOTED, SourceFiles, WheelMember, read_texts, scan
-from rebuilder.programs.account.requirements import required_texts
 from rebuilder.programs.account.tables import read_toml, table
 
 _CODE = re.compile(

@@ -1,8 +1,8 @@
 """``compare_archives PUBLISHED REBUILT --result PATH``: write how two archives compare as JSON.
 
 The result has the fields ``level``, ``normalisations``, ``differences``, ``differences_total`` and ``problem`` of
-``rebuilder.model.comparison.Comparison``; of equivalent archives also ``record`` or ``unwritable``, see
-``rebuilder.programs.archive.recording``.
+``rebuilder.model.comparison.Comparison``; of equivalent archives also ``record`` or ``unwritable``: what of the
+published metadata can be written anew into the rebuilt one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import zlib
 from collections.abc import Collection
 from typing import IO, Any
 
+from rebuilder.programs.archive import replay_tar, replay_zip
 from rebuilder.programs.archive.contradictions import contradictions
+from rebuilder.programs.archive.deb import DebArchive
 from rebuilder.programs.archive.landing import same_files
+from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.normalise_search import normalised, rules_for, smallest_set
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Entry
+from rebuilder.programs.archive.zip import ZipArchive
 from rebuilder.programs.compare import elf_sections
 from rebuilder.programs.compare.differences import (
     Found,
@@ -91,7 +95,6 @@ def _judged(paths: tuple[str, str], archives: tuple[Any, Any]) -> dict[str, Any]
         # No normalisation touches what is installed, so this cannot be; if it is, one of them is wrong.
         problem = "Installers would not put the same files on disk, although only metadata seems to differ."
         return _document("different", problem=problem)
-    from rebuilder.programs.archive.recording import recorded
 
     document = _document("equivalent", metadata_differences(*archives), normalisations=needed)
     return {**document, **recorded(paths, archives, needed)}
@@ -224,3 +227,26 @@ def _document(
         "differences_total": len(found),
         "problem": problem,
     }
+
+
+def recorded(paths: tuple[str, str], archives: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The record of two archives: ``{"record": …}``, see ``replay_zip`` and ``replay_tar``.
+
+    Args:
+        paths: Of the published and of the rebuilt file.
+        archives: What was read of them.
+        names: The normalisations under which they are equal.
+
+    Returns:
+        That, or ``{"unwritable": …}`` with the end of a sentence.
+    """
+    if isinstance(archives[1], DebArchive):
+        return {"unwritable": "nothing is written into finished packages of Debian"}
+    module = replay_zip if isinstance(archives[1], ZipArchive) else replay_tar
+    unknown = [name for name in names if name not in module.FIELDS]
+    if unknown:
+        return {"unwritable": f"{', '.join(unknown)} is never written"}
+    try:
+        return {"record": module.record((paths[0], archives[0]), (paths[1], archives[1]), list(names))}
+    except (UnwritableError, UnreadableError) as refusal:
+        return {"unwritable": str(refusal)}

@@ -22,7 +22,7 @@ from rebuilder.programs.archive.limits import CHUNK, Budget, UnreadableError
 from rebuilder.programs.archive.reading import Entry, keep_nothing, shown
 from rebuilder.programs.archive.stream import CompressedInput, Window, compression_of
 from rebuilder.programs.archive.tar_reader import read_tar
-from rebuilder.programs.image.refusal import Refused
+from rebuilder.programs.image.tree import Refused
 
 MOST_LAYERS = 256
 _DOCUMENT_BYTES = 4 << 20

@@ -16,7 +16,6 @@ from collections.abc import Collection
 from typing import IO
 
 from rebuilder.programs.archive.reading import Entry, shown
-from rebuilder.programs.image.refusal import Refused
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 MOST_ENTRIES = 250_000
@@ -274,3 +273,7 @@ def _remove(place: str) -> None:
 def _write(place: str, text: str) -> None:
     with open(place, "x", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.write(text)
+
+
+class Refused(Exception):  # noqa: N818 - reads as what happened
+    """Something that no image may have; the text goes on from “it cannot be used: ”."""

@@ -59,8 +59,7 @@ from rebuilder.store.ledger.rows import (
     unpacked,
     unreadable,
 )
-from rebuilder.store.ledger.run_orders import RunOrders
-from rebuilder.store.ledger.runners import Runners
+from rebuilder.store.ledger.runners import Runners, RunOrders
 from rebuilder.store.ledger.statistics import Statistics
 from rebuilder.store.ledger.watches import Watches
 

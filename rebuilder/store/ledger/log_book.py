@@ -8,8 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select, update
 
 from rebuilder.errors import CorruptStoreError
-from rebuilder.log.merkle import Nodes
-from rebuilder.log.tiles import TileReader, grown
+from rebuilder.log.tiles import Nodes, TileReader, grown
 from rebuilder.model.report import Identity
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
