@@ -205,13 +205,11 @@ class AlarmBook:
             # What was given back or thrown away says nothing; what failed has a verdict of its own.
             verification.verdict.is_not(None),
         )
-        with self._database.reading() as connection:
-            row = connection.execute(query).one()
+        (row,) = self._database.rows(query)
         return {window: (int(row[at]), int(row[at + len(windows)])) for at, window in enumerate(windows)}
 
     def _read(self, query: Select[Any]) -> list[RecordedAlarm]:
-        with self._database.reading() as connection:
-            return [_recorded(row) for row in connection.execute(query).mappings()]
+        return [_recorded(row) for row in self._database.mappings(query)]
 
 
 def _newest_first() -> Select[Any]:

@@ -58,24 +58,20 @@ class ComponentBook:
         """Those with one of some package URLs, or with a digest, by name."""
         wanted = _COMPONENT.sha256 == sha256 if sha256 is not None else _COMPONENT.purl.in_(purls)
         query = select(tables.component).where(wanted).order_by(_COMPONENT.purl, _COMPONENT.sha256, _COMPONENT.reached)
-        with self._database.reading() as connection:
-            return [Component(**row) for row in connection.execute(query.limit(10 * _AT_ONCE)).mappings()]
+        return [Component(**row) for row in self._database.mappings(query.limit(10 * _AT_ONCE))]
 
     def is_environment(self, sha256: str) -> bool:
         """Whether it is the digest of a build environment that something is known to be in."""
         query = select(_COMPONENT.purl).where(_COMPONENT.reached == sha256, _COMPONENT.sha256 != sha256).limit(1)
-        with self._database.reading() as connection:
-            return connection.execute(query).first() is not None
+        return bool(self._database.rows(query))
 
     def known(self, sha256: str) -> bool:
         """Whether any finished verification names this digest."""
-        with self._database.reading() as connection:
-            return connection.execute(naming([sha256]).limit(1)).first() is not None
+        return bool(self._database.rows(naming([sha256]).limit(1)))
 
     def count(self, files: Files) -> int:
         """How many files that is."""
-        with self._database.reading() as connection:
-            return int(connection.execute(select(func.count()).select_from(files.distinct().subquery())).scalar_one())
+        return int(self._database.value(select(func.count()).select_from(files.distinct().subquery())))
 
     def counts(self, digests: Sequence[str]) -> dict[str, int]:
         """How many files have a verification that names a digest, for each of some."""
@@ -95,18 +91,14 @@ class ComponentBook:
     def newest(self, files: Files, limit: int) -> list[Summary]:
         """The newest verification of each of these files, those that ended last first."""
         query = finished_verifications().where(stands(), _VERIFICATION.artifact_id.in_(files)).limit(limit)
-        with self._database.reading() as connection:
-            return [
-                Summary.model_validate({name: row[name] for name in SUMMARY})
-                for row in connection.execute(query).mappings()
-            ]
+        rows = self._database.mappings(query)
+        return [Summary.model_validate({name: row[name] for name in SUMMARY}) for row in rows]
 
     def orders(self, files: Files) -> list[Order]:
         """Orders to verify all of these files again."""
         names = ("ecosystem", "purl", "name", "version", "filename")
         query = select(*(_ARTIFACT[name] for name in names)).where(_ARTIFACT.id.in_(files)).distinct()
-        with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(_ARTIFACT.purl, _ARTIFACT.filename)).mappings().all()
+        rows = self._database.mappings(query.order_by(_ARTIFACT.purl, _ARTIFACT.filename))
         return [Order(**row, reason=Reason.RECHECK) for row in rows]
 
     def signed_by(self, key_id: str) -> datetime | None:
@@ -114,8 +106,8 @@ class ComponentBook:
         query = select(func.min(_VERIFICATION.finished)).join(
             tables.signed, _SIGNED.verification_id == _VERIFICATION.id
         )
-        with self._database.reading() as connection:
-            return connection.execute(query.where(_SIGNED.key_id == key_id)).scalar()
+        since: datetime | None = self._database.value(query.where(_SIGNED.key_id == key_id))
+        return since
 
     def runners_of(self, sha256: str) -> dict[str, str]:
         """Name by identifier of the runners whose runs count in verifications of a file."""
@@ -132,8 +124,7 @@ class ComponentBook:
             .where(_ARTIFACT.sha256 == sha256)
             .distinct()
         )
-        with self._database.reading() as connection:
-            return dict(sorted(row.tuple() for row in connection.execute(query)))
+        return dict(sorted(row.tuple() for row in self._database.rows(query)))
 
 
 def with_bytes(sha256: str) -> Files:

@@ -6,12 +6,12 @@ import contextlib
 import importlib
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, inspect, text
+from sqlalchemy import Connection, Engine, Executable, RowMapping, Table, create_engine, event, exc, inspect, text
 from sqlalchemy.engine import URL, make_url
 
 from rebuilder.errors import StoreError, UsageError
@@ -223,6 +223,36 @@ class Database:
         """A transaction that sees one state of the database."""
         with self.explained(), self._dialect.reader.connect() as connection:
             yield connection
+
+    def rows(self, query: Executable) -> Sequence[Any]:
+        """What one query finds."""
+        with self.reading() as connection:
+            return connection.execute(query).all()
+
+    def mappings(self, query: Executable) -> Sequence[RowMapping]:
+        """The same, each by the names of its columns."""
+        with self.reading() as connection:
+            return connection.execute(query).mappings().all()
+
+    def first(self, query: Executable) -> RowMapping | None:
+        """The first of them; None where there is none."""
+        with self.reading() as connection:
+            return connection.execute(query).mappings().first()
+
+    def values(self, query: Executable) -> Sequence[Any]:
+        """What one query for one column finds."""
+        with self.reading() as connection:
+            return connection.execute(query).scalars().all()
+
+    def value(self, query: Executable) -> Any:
+        """The first of them; None where there is none."""
+        with self.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def run(self, statement: Executable) -> None:
+        """One statement that writes."""
+        with self.writing() as connection:
+            connection.execute(statement)
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:

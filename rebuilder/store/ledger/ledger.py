@@ -261,8 +261,7 @@ class Ledger:
             attempt.started >= since,
             ~doubtful,
         )
-        with self._database.reading() as connection:
-            document = connection.execute(query.order_by(attempt.started.desc()).limit(1)).scalar()
+        document = self._database.value(query.order_by(attempt.started.desc()).limit(1))
         return unpacked(Attempt, document, "An attempt").run if document is not None else None
 
     def examined(self, number: int, report: Report) -> None:
@@ -279,8 +278,7 @@ class Ledger:
         """Verifications that are examined and not signed yet, oldest first."""
         verification = tables.verification.c
         query = select(verification.id, verification.report).where(verification.state == "examined")
-        with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(verification.id).limit(limit)).all()
+        rows = self._database.rows(query.order_by(verification.id).limit(limit))
         return [(number, unpacked(Report, data, f"The report of verification {number}")) for number, data in rows]
 
     def finish(self, number: int, signed: SignedReport) -> None:
@@ -311,15 +309,13 @@ class Ledger:
         """Signed reports whose pages are not written yet, oldest first."""
         verification = tables.verification
         query = select_signed().where(verification.c.published.is_(None)).order_by(None).order_by(verification.c.id)
-        with self._database.reading() as connection:
-            rows = connection.execute(query.limit(limit)).mappings().all()
+        rows = self._database.mappings(query.limit(limit))
         return [(row["verification_id"], signed_report(row)) for row in rows]
 
     def published(self, number: int, now: datetime) -> None:
         """The page of a verification is written."""
         verification = tables.verification
-        with self._database.writing() as connection:
-            connection.execute(update(verification).where(verification.c.id == number).values(published=now))
+        self._database.run(update(verification).where(verification.c.id == number).values(published=now))
 
     def fail(self, number: int, sentence: str, now: datetime) -> None:
         """End a verification that failed on our side: it counts nowhere, its attempts and the reason are kept."""
@@ -406,8 +402,7 @@ class Ledger:
         query = select_signed().where(tables.artifact.c.sha256 == which).limit(1)
         if filename is not None:
             query = query.where(tables.artifact.c.filename == filename)
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
+        row = self._database.first(query)
         return signed_report(row) if row is not None else None
 
     def envelopes(self, rows: Iterable[Summary]) -> dict[Identity, tuple[str, str]]:
@@ -425,8 +420,7 @@ class Ledger:
         query = select(tables.cache.c.value).where(
             tables.cache.c.kind == kind, tables.cache.c.key == _cache_key(inputs)
         )
-        with self._database.reading() as connection:
-            value = connection.execute(query).scalar()
+        value = self._database.value(query)
         try:
             return None if value is None else json.loads(value)
         except ValueError:
@@ -457,8 +451,7 @@ class Ledger:
             lasts = row is not None and row["owner"] != owner and now < row["until"] <= now + 2 * _TERM
             return row is not None and lasts and self._database.liveness.alive(row["owner"])
 
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
+        row = self._database.first(query)
         if row is not None and row["owner"] == owner and now + _TERM / 2 < row["until"] <= now + _TERM:
             return True
         if led_by_another(row):
@@ -494,8 +487,7 @@ class Ledger:
     def resign(self, role: str, owner: str) -> None:
         """Give the role up, if ``owner`` has it: who asks next has it at once."""
         leader = tables.leader.c
-        with self._database.writing() as connection:
-            connection.execute(delete(tables.leader).where(leader.role == role, leader.owner == owner))
+        self._database.run(delete(tables.leader).where(leader.role == role, leader.owner == owner))
 
     def references(self) -> set[bytes]:
         """Every SHA-256 digest (32 bytes) that reports, attempts of running verifications, and the cache refer to."""
@@ -535,8 +527,7 @@ class Ledger:
             raise
 
     def _summaries(self, query: Select[Any]) -> list[Summary]:
-        with self._database.reading() as connection:
-            return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+        return [Summary.model_validate(dict(row)) for row in self._database.mappings(query)]
 
 
 def _publisher(connection: Connection, ecosystem: str, name: str) -> RememberedPublisher | None:

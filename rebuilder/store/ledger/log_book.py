@@ -47,8 +47,7 @@ class LogBook:
     def newest(self) -> bytes | None:
         """The entry that was added last."""
         entry = tables.log_entry.c
-        with self._database.reading() as connection:
-            found = connection.execute(select(entry.entry).order_by(entry.number.desc()).limit(1)).scalar()
+        found = self._database.value(select(entry.entry).order_by(entry.number.desc()).limit(1))
         return None if found is None else bytes(found)
 
     def unlogged(self, after: int, limit: int) -> dict[int, tuple[str, list[str]]]:
@@ -65,8 +64,7 @@ class LogBook:
             .order_by(signed.verification_id)
             .limit(limit)
         )
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+        rows = self._database.rows(query)
         return {
             row.verification_id: (row.key_id, [each for each in (row.vsa, row.provenance) if each is not None])
             for row in rows
@@ -97,15 +95,13 @@ class LogBook:
 
     def issue(self, key_id: str, envelope: str) -> None:
         """Keep a statement that was signed and is of no verification, so that it gets into the log."""
-        with self._database.writing() as connection:
-            connection.execute(tables.issued.insert().values(key_id=key_id, envelope=envelope))
+        self._database.run(tables.issued.insert().values(key_id=key_id, envelope=envelope))
 
     def is_issued(self, key_id: str, envelope: str) -> bool:
         """Whether :meth:`issue` had this one already."""
         issued = tables.issued.c
         query = select(issued.id).where(issued.key_id == key_id, issued.envelope == envelope).limit(1)
-        with self._database.reading() as connection:
-            return connection.execute(query).first() is not None
+        return bool(self._database.rows(query))
 
     def issued(self) -> list[tuple[str, str, bytes]]:
         """Key, envelope and entry of all that :meth:`issue` had and that is in the log, oldest first."""
@@ -147,8 +143,7 @@ class LogBook:
         """Key and envelope of what was issued and is not in the log, by its number, oldest first."""
         issued = tables.issued.c
         query = select(issued.id, issued.key_id, issued.envelope).where(issued.logged.is_(None)).order_by(issued.id)
-        with self._database.reading() as connection:
-            return {row.id: (row.key_id, row.envelope) for row in connection.execute(query)}
+        return {row.id: (row.key_id, row.envelope) for row in self._database.rows(query)}
 
     def append_statements(self, entries: Mapping[int, bytes]) -> None:
         """Add the entries of issued statements, by the number of each; those already there are passed over."""
@@ -187,8 +182,7 @@ class LogBook:
             .where(entry.c.number >= start, entry.c.number < end)
             .order_by(entry.c.number)
         )
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+        rows = self._database.rows(query)
         if len(rows) != end - start:
             raise CorruptStoreError(
                 f"The log in the ledger lacks entries between {start} and {end}.",

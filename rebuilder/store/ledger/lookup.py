@@ -107,8 +107,7 @@ class Lookup:
             finished, number = _read_cursor(before)
             earlier = and_(verification.finished == finished, verification.id < number)
             query = query.where(or_(verification.finished < finished, earlier))
-        with self._database.reading() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
+        rows = [dict(row) for row in self._database.mappings(query)]
         page = rows[:limit]
         following = _cursor(page[-1]["finished"], page[-1]["number"]) if len(rows) > limit else None
         return Recent(rows=tuple(_summary(row) for row in page), next=following)

@@ -149,26 +149,22 @@ class PackageBook:
         older, newer = tables.artifact.alias().c, tables.artifact.alias().c
         found = select(older.id).where(_same_name(older, newer), newer.id > older.id, newer.first_seen > seen)
         query = _files().with_only_columns(*_listed()).where(tables.artifact.c.id.in_(found))
-        with self._database.reading() as connection:
-            return [ListedRow(*row) for row in connection.execute(query)]
+        return [ListedRow(*row) for row in self._database.rows(query)]
 
     def newest(self) -> int:
         """The number of the newest verification; 0 where there is none."""
-        with self._database.reading() as connection:
-            return int(connection.execute(select(func.max(tables.verification.c.id))).scalar() or 0)
+        return int(self._database.value(select(func.max(tables.verification.c.id))) or 0)
 
     def report(self, number: int) -> SignedReport | None:
         """The signed report of a finished verification."""
-        with self._database.reading() as connection:
-            query = select_signed().where(tables.signed.c.verification_id == number)
-            row = connection.execute(query).mappings().first()
+        row = self._database.first(select_signed().where(tables.signed.c.verification_id == number))
         return signed_report(row) if row is not None else None
 
     def link(self, number: int) -> str | None:
         """The link about what a verification reproduced, as it was signed."""
         link = tables.rebuild_link.c
-        with self._database.reading() as connection:
-            return connection.execute(select(link.document).where(link.verification_id == number)).scalar()
+        document: str | None = self._database.value(select(link.document).where(link.verification_id == number))
+        return document
 
     def unlinked(self, key_id: str, after: int, limit: int) -> list[int]:
         """Numbers of verifications that reproduced a file and have no link signed by a key, in their order."""
@@ -177,9 +173,7 @@ class PackageBook:
         query = select(verification.id).where(
             verification.state == "done", verification.verdict == Verdict.REPRODUCED.value, verification.id > after
         )
-        with self._database.reading() as connection:
-            rows = connection.execute(query.where(~signed).order_by(verification.id).limit(limit))
-            return list(rows.scalars())
+        return list(self._database.values(query.where(~signed).order_by(verification.id).limit(limit)))
 
     def keep_links(self, key_id: str, links: Mapping[int, str]) -> None:
         """Keep what one key signed, by the number of the verification."""
@@ -241,8 +235,7 @@ class PackageBook:
         return Jobs(states["running"], states["available"], states["pending"])
 
     def _one(self, query: Select[Any]) -> PackageRow | None:
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
+        row = self._database.first(query)
         return _row(row) if row is not None else None
 
     def _page(

@@ -45,8 +45,7 @@ class Replays:
         )
         if ecosystem is not None:
             query = query.where(tables.artifact.c.ecosystem == ecosystem)
-        with self._database.reading() as connection:
-            return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+        return [Summary.model_validate(dict(row)) for row in self._database.mappings(query)]
 
     def report(self, order: Order) -> tuple[int, SignedReport] | None:
         """The newest report on the file of an order, with the number of its verification; None: there is none."""
@@ -54,8 +53,7 @@ class Replays:
         query = select_signed().where(artifact.purl == order.purl, artifact.filename == order.filename).limit(1)
         if order.sha256 is not None:
             query = query.where(artifact.sha256 == order.sha256)
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
+        row = self._database.first(query)
         return None if row is None else (row["verification_id"], signed_report(row))
 
     def add(self, number: int, outcome: ReplayOutcome, sentence: str, now: datetime) -> ReplayOutcome | None:

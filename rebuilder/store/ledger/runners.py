@@ -60,14 +60,12 @@ class Runners:
 
     def all(self) -> list[EnrolledRunner]:
         """All that were ever enrolled, by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(tables.runner).order_by(_RUNNER.name)).mappings().all()
+        rows = self._database.mappings(select(tables.runner).order_by(_RUNNER.name))
         return [_runner(row) for row in rows]
 
     def get(self, runner_id: str) -> EnrolledRunner | None:
         """The one with this id, whatever its state; None when it was never enrolled."""
-        with self._database.reading() as connection:
-            row = connection.execute(select(tables.runner).where(_RUNNER.id == runner_id)).mappings().first()
+        row = self._database.first(select(tables.runner).where(_RUNNER.id == runner_id))
         return _runner(row) if row is not None else None
 
     def named(self, name: str) -> EnrolledRunner:
@@ -99,8 +97,7 @@ class Runners:
     def note_trouble(self, runner_id: str, sentence: str) -> None:
         """Keep what an active runner had trouble with last; its next answer that counts takes it away."""
         active = (_RUNNER.id == runner_id, _RUNNER.state == RunnerState.ACTIVE.value)
-        with self._database.writing() as connection:
-            connection.execute(update(tables.runner).where(*active).values(reason=sentence))
+        self._database.run(update(tables.runner).where(*active).values(reason=sentence))
 
 
 def fleet_figures(connection: Connection, now: datetime) -> FleetFigures:
@@ -191,16 +188,14 @@ class RunOrders:
 
     def drop(self, nonce: str) -> None:
         """No answer to this order will count, unless one did already."""
-        with self._database.writing() as connection:
-            connection.execute(delete(tables.run_order).where(_OPEN, _ORDER.nonce == nonce))
+        self._database.run(delete(tables.run_order).where(_OPEN, _ORDER.nonce == nonce))
 
     def overtaken(self, order: RunOrder) -> bool:
         """Whether an order of the same queue that was asked for later was answered: then this one may be lost."""
         this = select(_ORDER.id).where(_ORDER.nonce == order.nonce).scalar_subquery()
         answered = (_ORDER.queue == order.queue, _ORDER.asked_of.is_(None), _ORDER.runner_id.is_not(None))
-        with self._database.reading() as connection:
-            later = select(_ORDER.id).where(_ORDER.id > this, *answered).order_by(_ORDER.id.desc()).limit(1)
-            return connection.execute(later).first() is not None
+        later = select(_ORDER.id).where(_ORDER.id > this, *answered).order_by(_ORDER.id.desc()).limit(1)
+        return bool(self._database.rows(later))
 
     def another_runner(self, queue: str, than: Collection[str], since: datetime) -> str | None:
         """An active runner other than these, by chance; None when there is none.
@@ -231,15 +226,13 @@ class RunOrders:
 
     def open(self) -> list[RunOrder]:
         """Those that are waited for, oldest first."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(tables.run_order).where(_OPEN).order_by(_ORDER.id)).mappings().all()
+        rows = self._database.mappings(select(tables.run_order).where(_OPEN).order_by(_ORDER.id))
         return [_order(row) for row in rows]
 
     def bury(self, before: datetime) -> None:
         """Drop those from before a moment whose process is no more, and that no other has taken over since."""
         old = select(_ORDER.nonce, _ORDER.owner).where(_OPEN, _ORDER.ordered < before)
-        with self._database.reading() as connection:
-            rows = connection.execute(old).all()
+        rows = self._database.rows(old)
         for nonce in [row.nonce for row in rows if not self._database.liveness.alive(row.owner)]:
             self.drop(nonce)
 
@@ -247,8 +240,7 @@ class RunOrders:
         """What a runner did since a moment, oldest first."""
         columns = (_ORDER[name] for name in AcceptedRun.model_fields)
         done = (_ORDER.runner_id == runner_id, _ORDER.answered >= since)
-        with self._database.reading() as connection:
-            rows = connection.execute(select(*columns).where(*done).order_by(_ORDER.id)).mappings().all()
+        rows = self._database.mappings(select(*columns).where(*done).order_by(_ORDER.id))
         return [AcceptedRun.model_validate(dict(row)) for row in rows]
 
 

@@ -62,8 +62,7 @@ class Statistics:
 
     def answers(self) -> None:
         """Ask the database for next to nothing: it raises when it does not answer."""
-        with self._database.reading() as connection:
-            connection.execute(select(tables.watch.c.name).limit(1)).all()
+        self._database.rows(select(tables.watch.c.name).limit(1))
 
     def standing(self, now: datetime) -> EcosystemFigures:
         """All known files by what stands of them: what every count and every percentage is made from."""

@@ -31,8 +31,7 @@ class Watches:
         It only saves requests, so what cannot be read is forgotten: the watch looks at everything once more.
         """
         query = select(tables.watch.c.seen).where(tables.watch.c.name == name)
-        with self._database.reading() as connection:
-            data = connection.execute(query).scalar()
+        data = self._database.value(query)
         try:
             seen = {} if data is None else json.loads(zlib.decompress(data))
         except (zlib.error, ValueError):
@@ -77,9 +76,8 @@ class Watches:
             for each in (tables.artifact, tables.task)
         ]
         known: dict[str, set[str]] = {}
-        with self._database.reading() as connection:
-            for filename, sha256 in connection.execute(union_all(*parts)):
-                known.setdefault(filename, set()).update({sha256} - {None})
+        for filename, sha256 in self._database.rows(union_all(*parts)):
+            known.setdefault(filename, set()).update({sha256} - {None})
         return known
 
     def unfinished(self, ecosystem: str, name: str) -> set[str]:
@@ -98,8 +96,7 @@ class Watches:
         query = select(artifact.filename, or_(settled, queued)).where(
             artifact.ecosystem == ecosystem, artifact.name == name
         )
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+        rows = self._database.rows(query)
         return {filename for filename, _ in rows} - {filename for filename, taken in rows if taken}
 
 

@@ -95,8 +95,7 @@ class Queue:
 
     def holds(self, lease: Lease) -> bool:
         """Whether the lease has not been taken away."""
-        with self._database.reading() as connection:
-            return connection.execute(_own(lease)).first() is not None
+        return bool(self._database.rows(_own(lease)))
 
     def complete(
         self,
@@ -251,8 +250,7 @@ class Queue:
 
     def owners(self) -> set[str]:
         """Everybody who holds a lease."""
-        with self._database.reading() as connection:
-            return set(connection.execute(select(TASK.lease_owner).where(leased())).scalars())
+        return set(self._database.values(select(TASK.lease_owner).where(leased())))
 
     def _alive_elsewhere(self, number: int) -> bool:
         """Whether somebody else is at a verification, once this process is not: who took it up has the last word."""
