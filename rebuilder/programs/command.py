@@ -6,8 +6,8 @@ import importlib
 import sys
 
 BYTECODE = ".bytecode"
-"""What the name of a zip application is followed by in the name of its byte code, where somebody has made that: the
-``__main__`` of each family puts that file before the application among the places of modules."""
+"""What the name of a zip application is followed by in the name of its byte code, where somebody has made that: its
+``__main__`` puts that file before the application among the places of modules."""
 
 
 def run(programs: dict[str, str], argv: list[str]) -> int:

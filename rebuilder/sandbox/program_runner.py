@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import re
 import zipfile
@@ -16,6 +15,7 @@ from rebuilder.environments.protocol import Environments
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
+from rebuilder.programs.families import PROGRAMS
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Sandbox
@@ -32,6 +32,14 @@ _LIMITS = JsonLimits(values=4_000_000)
 _TIME = (1980, 1, 1, 0, 0, 0)
 _REGULAR_0644 = 0o100644 << 16
 _UNIX = 3
+_MAIN = """\
+import sys
+
+sys.path.insert(0, f"{{sys.argv[0]}}.bytecode")
+from rebuilder.programs.command import run
+
+sys.exit(run({programs}, sys.argv))
+"""
 _IMPORT = re.compile(
     r"^[ ]*from rebuilder\.programs(?P<module>[.\w]*) import (?P<names>\([^)]*\)|[^(\n]*)", re.MULTILINE
 )
@@ -52,18 +60,18 @@ def program_input(blobs: Blobs, family: str) -> Input:
 def pack(package: Path, family: str) -> bytes:
     """Make the zip application: stored members in order of their names, one time, one mode.
 
-    In it are the family's ``__main__``, the modules of its programs, and what those import. The packages they are in
+    In it are a ``__main__``, the modules of the family's programs, and what those import. The packages they are in
     are empty stand-ins, so that nothing else changes the bytes.
 
     Args:
         package: The directory of :mod:`rebuilder.programs`, or of a copy.
-        family: A folder there that has a ``__main__``.
+        family: One of :data:`rebuilder.programs.families.PROGRAMS`.
 
     Raises:
-        FileNotFoundError: there is no such family, or no module that its table names.
+        FileNotFoundError: there is no module that the family names.
     """
-    main = (package / family / "__main__.py").read_bytes()
-    modules = _modules(package, main)
+    main = _MAIN.format(programs=PROGRAMS[family]).encode()
+    modules = _modules(package, [*map(_path, PROGRAMS[family].values()), *_imported(package, main)])
     places = {f"rebuilder/programs/{name}": content for name, content in modules.items()}
     packages = {str(parent) for name in places for parent in PurePosixPath(name).parents} - {"."}
     members = {"__main__.py": main, **{f"{name}/__init__.py": b"" for name in packages}, **places}
@@ -77,23 +85,15 @@ def pack(package: Path, family: str) -> bytes:
     return buffer.getvalue()
 
 
-def _modules(package: Path, main: bytes) -> dict[str, bytes]:
-    """Every module a family needs, by its path below the package."""
+def _modules(package: Path, waiting: list[str]) -> dict[str, bytes]:
+    """Every module that some need, by its path below the package."""
     found: dict[str, bytes] = {}
-    waiting = [*(_path(module) for module in _programs(main)), *_imported(package, main)]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found[path] = (package / path).read_bytes()
             waiting.extend(_imported(package, found[path]))
     return found
-
-
-def _programs(main: bytes) -> list[str]:
-    """The modules in the table of a family."""
-    assigned = (node for node in ast.parse(main).body if isinstance(node, ast.Assign))
-    table = next(node.value for node in assigned if ast.unparse(node.targets[0]) == "PROGRAMS")
-    return list(ast.literal_eval(table).values())
 
 
 def _imported(package: Path, source: bytes) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.programs.command import run as run_program
+from rebuilder.programs.families import PROGRAMS
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult
 from rebuilder.store.protocol import Blobs
 
@@ -51,8 +51,7 @@ class InProcessPrograms:
                 places[each.path] = str(place)
             result = Path(directory, "result.json")
             moved = [head + eq + places.get(path, path) for head, eq, path in map(_split, arguments)]
-            table = importlib.import_module(f"rebuilder.programs.{family}.__main__").PROGRAMS
-            code = run_program(table, [family, program, *moved, "--result", str(result)])
+            code = run_program(PROGRAMS[family], [family, program, *moved, "--result", str(result)])
             document = json.loads(result.read_text("utf-8").replace(directory, "")) if code == 0 else None
         return ProgramResult(run=self._ended(code), document=document)
 
