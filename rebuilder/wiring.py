@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -29,7 +28,6 @@ from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.log.note import NoteKey
 from rebuilder.model.value import Sha256, canonical_json
 from rebuilder.network.git.sources import GitLimits, GitSources
-from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.network.witness import Witness
@@ -167,7 +165,14 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             sandboxes=frozenset(sandboxes),
             memo=lambda kind: LedgerMemo(ledger, kind, clock, cache_counter),
             fetcher=lambda ca_bundle, credentials, environment=None: stack.enter_context(
-                _fetcher(config, blobs, ca_bundle, credentials, environment)
+                HttpFetcher(
+                    blobs,
+                    HttpCache(config.store / "cache" / "http"),
+                    ca_bundle=ca_bundle,
+                    total_seconds=config.network.seconds,
+                    credentials=credentials,
+                    reach=Reach(config.network.reachable, os.environ if environment is None else environment),
+                )
             ),
             reach=Reach(config.network.reachable, os.environ),
             ca_bundle=next(filter(None, (each.ca_bundle(config) for each in ECOSYSTEMS.values())), None),
@@ -314,21 +319,4 @@ def _log_writer(
         files=LogFiles(config.site_directory),
         clock=clock,
         witnesses=tuple(Witness(NoteKey.read(each.key), each.url) for each in config.log.witnesses),
-    )
-
-
-def _fetcher(
-    config: Config,
-    blobs: DiskBlobs,
-    ca_bundle: Path | None,
-    credentials: Credentials,
-    environment: Mapping[str, str] | None,
-) -> HttpFetcher:
-    return HttpFetcher(
-        blobs,
-        HttpCache(config.store / "cache" / "http"),
-        ca_bundle=ca_bundle,
-        total_seconds=config.network.seconds,
-        credentials=credentials,
-        reach=Reach(config.network.reachable, os.environ if environment is None else environment),
     )

@@ -37,7 +37,7 @@ def uv_input(blobs: Blobs, cache_dir: Path, *, executable: Path | None = None) -
     """
     try:
         program = (executable or Path(find_uv_bin())).resolve(strict=True)
-        mark, version = _mark(program), _version(executable)
+        mark, version = _mark(program), (metadata.version("uv") if executable is None else None)
         sha256 = _remembered(cache_dir / "uv.json", mark)
         if sha256 is None or not blobs.has(sha256):
             sha256, _ = blobs.put_stream(_chunks(program), max_bytes=_LARGEST)
@@ -56,10 +56,6 @@ def uv_input(blobs: Blobs, cache_dir: Path, *, executable: Path | None = None) -
         version=version,
         executable=True,
     )
-
-
-def _version(executable: Path | None) -> str | None:
-    return metadata.version("uv") if executable is None else None
 
 
 def _mark(program: Path) -> list[Any]:

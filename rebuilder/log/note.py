@@ -70,7 +70,7 @@ class NoteKey:
 
         signed = text.encode()
         if self.kind == COSIGNATURE:
-            signed, signature = _cosigned(text, int.from_bytes(signature[:8])), signature[8:]
+            signed, signature = f"cosignature/v1\ntime {int.from_bytes(signature[:8])}\n{text}".encode(), signature[8:]
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, signed)
         except (InvalidSignature, ValueError):
@@ -197,10 +197,6 @@ def decoded(text: str) -> bytes:
 def encoded(data: bytes) -> str:
     """Standard base64."""
     return base64.b64encode(data).decode()
-
-
-def _cosigned(text: str, time: int) -> bytes:
-    return f"cosignature/v1\ntime {time}\n{text}".encode()
 
 
 def _signature(line: str) -> NoteSignature:

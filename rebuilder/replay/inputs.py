@@ -25,6 +25,7 @@ from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256, Value, sha256_hex
 from rebuilder.network.http.address import bare
 from rebuilder.network.protocol import Fetcher, Sources
+from rebuilder.programs.families import PROGRAMS
 from rebuilder.replay.capsule import INDEX, Capsule, read_index, read_manifest
 from rebuilder.replay.page import PublishedPage
 from rebuilder.sandbox.program_runner import program_archive
@@ -160,11 +161,10 @@ class FromProgram:
 
     def bring(self, each: Input, blobs: Blobs) -> str | None:
         """See :class:`Place`."""
-        if each.role is Role.PROGRAM and re.fullmatch(r"[a-z]{1,40}\.pyz", each.name):
-            try:
-                blobs.put(program_archive(each.name.removesuffix(".pyz")))
-            except (FileNotFoundError, StopIteration):
+        if each.role is Role.PROGRAM and each.name.endswith(".pyz"):
+            if (family := each.name.removesuffix(".pyz")) not in PROGRAMS:
                 return "This version of rebuilder has no such program."
+            blobs.put(program_archive(family))
             return "That of this version of rebuilder is another one; a capsule has the one of the report."
         if each.role is Role.BUILD_TOOL and each.name == "uv":
             try:

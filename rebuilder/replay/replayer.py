@@ -80,7 +80,7 @@ class Replayer:
         built = run(report.definition)
         if built.outcome is not Outcome.COMPLETED:
             return _not_completed(report, "build", built)
-        found = _output(built, report.product)
+        found = next((each.sha256 for each in built.outputs if each.filename == report.product), None)
         if found is None or (report.finishing is None and found != report.rebuilt):
             return _other(report, f"the build gives {found or 'no such file'}, and gave {report.rebuilt}", found)
         if report.finishing is not None:
@@ -115,10 +115,6 @@ def _then(report: PublishedReport) -> str:
         Verdict.DIFFERS.value: "not the published file",
     }
     return f"as the report says: {said.get(report.verdict, report.verdict)}"
-
-
-def _output(run: Run, name: str) -> Sha256 | None:
-    return next((each.sha256 for each in run.outputs if each.filename == name), None)
 
 
 def _not_completed(report: PublishedReport, what: str, run: Run) -> Replay:

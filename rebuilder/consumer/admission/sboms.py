@@ -9,7 +9,6 @@ nothing that would be believed, and who starts a container must not steer where 
 from __future__ import annotations
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -66,7 +65,7 @@ class Sboms:
                 status = path.stat()
             except OSError:
                 continue
-            seen = _facts(status)
+            seen = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
             before = self._known.get(path)
             if before is not None and before[0] == seen:
                 return before[1]
@@ -120,10 +119,6 @@ class Sboms:
         if not str(statement.get("predicateType", "")).startswith(_PREDICATES):
             raise ValueError("What is signed is no bill of materials and no SLSA provenance v1.")
         return statement.get("predicate")
-
-
-def _facts(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _documents(text: str) -> Iterator[Any]:

@@ -159,7 +159,7 @@ def _try(case: Case, history: History) -> None:
     attempt, way = min(tried, key=lambda each: _distance(each[0]))
     if attempt.rebuilt is None:
         return
-    if way.lacks == _UNKNOWN_VERSIONS and _has_more(attempt):
+    if way.lacks == _UNKNOWN_VERSIONS and any(each.change is MemberChange.MISSING for each in _content(attempt)):
         # Other versions make other content; a file that no build makes is not for them to explain.
         history.of(_hypothesis(case, replace(way, lacks=None), first))
     if not attempt.confirms and (
@@ -191,7 +191,7 @@ def _with_others(case: Case, history: History, attempt: Attempt, way: Way, other
             break
         if _is_to_be_had(case, packer):
             before, attempt = attempt, history.of(_hypothesis(case, way, packer))
-            if _differ_alike(before, attempt):
+            if _content(before) == _content(attempt) != set():
                 break  # who packs it makes no difference to what differs
     return attempt
 
@@ -201,21 +201,11 @@ def _exact(attempt: Attempt) -> bool:
     return attempt.finished_identical or (comparison is not None and comparison.level is Level.IDENTICAL)
 
 
-def _differ_alike(attempt: Attempt, other: Attempt) -> bool:
-    """Whether the same content differs."""
-    return _content(attempt) == _content(other) != set()
-
-
 def _content(attempt: Attempt) -> set[Difference]:
     """What differs in files, whatever the archive says of them."""
     comparison = attempt.comparison
     found = comparison.differences if comparison is not None and comparison.level is Level.DIFFERENT else ()
     return {each for each in found if each.change is not MemberChange.METADATA}
-
-
-def _has_more(attempt: Attempt) -> bool:
-    """Whether the release has a file that did not come out."""
-    return any(each.change is MemberChange.MISSING for each in _content(attempt))
 
 
 def _distance(attempt: Attempt) -> int:

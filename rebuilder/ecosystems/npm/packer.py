@@ -359,7 +359,13 @@ def packer_change(context: PlanningContext, evidence: Evidence, versions: Iterab
         return None
     if not facts.readable:
         return None
-    marks = _marks(facts)
+    marks = {  # what stays the same as long as the same program packs on the same system
+        "tar headers as written by": facts.writer,
+        "owners in them": facts.owners,
+        "times in them": "of the files" if facts.times is None else "one for all",
+        "system in the gzip header": _SYSTEMS.get(facts.gzip_system, str(facts.gzip_system)),
+        "level of compression": "unknown" if facts.gzip_level is None else str(facts.gzip_level),
+    }
     context.memo.put(_memo_key(name, version), marks)
     own = precedence(version)
     before = sorted((each for each in versions if is_version(each) and precedence(each) < own), key=precedence)
@@ -372,17 +378,6 @@ def packer_change(context: PlanningContext, evidence: Evidence, versions: Iterab
             told = f"It was packed by other means than {each}, the nearest release before it that was looked at here: "
             return f"{told}{'; '.join(differing)}." if differing else None
     return None
-
-
-def _marks(facts: PackerFacts) -> dict[str, str]:
-    """What stays the same as long as the same program packs on the same system."""
-    return {
-        "tar headers as written by": facts.writer,
-        "owners in them": facts.owners,
-        "times in them": "of the files" if facts.times is None else "one for all",
-        "system in the gzip header": _SYSTEMS.get(facts.gzip_system, str(facts.gzip_system)),
-        "level of compression": "unknown" if facts.gzip_level is None else str(facts.gzip_level),
-    }
 
 
 def _memo_key(name: str, version: str) -> str:

@@ -263,9 +263,5 @@ def _listed(packument: Packument, version: str) -> ListedFile | None:
         version=version,
         filename=tarball_name(release.name, version),
         uploaded=release.published,
-        prerelease=_is_prerelease(version),
+        prerelease="-" in version.partition("+")[0],
     )
-
-
-def _is_prerelease(version: str) -> bool:
-    return "-" in version.partition("+")[0]

@@ -431,7 +431,7 @@ def tags_among(references: Mapping[str, str]) -> dict[str, str]:
 
 
 def _submodule(entry: TreeEntry, address: bytes | None, parent: str) -> Submodule:
-    locked = Submodule(path=_text(entry.path), commit=entry.name)
+    locked = Submodule(path=clipped(entry.path.decode("utf-8", "surrogateescape")), commit=entry.name)
     if entry.path != locked.path.encode("utf-8", "replace"):
         return locked.replace(problem="Its path is too long, or has characters that cannot be printed.")
     if address is None:
@@ -453,10 +453,6 @@ def _path(entry: TreeEntry) -> str:
 
 def _is_refusal(said: str) -> bool:
     return any(sign in said for sign in NOT_HANDED_OUT)
-
-
-def _text(path: bytes) -> str:
-    return clipped(path.decode("utf-8", "surrogateescape"))
 
 
 def _wait_for(lock: int, deadline: float) -> None:

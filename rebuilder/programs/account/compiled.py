@@ -45,7 +45,7 @@ class _Named:
         self._words = _words(source.texts)
         self._stems: dict[str, set[str]] = {}
         for path in filter(_CODE.search, source.by_path):
-            self._stems.setdefault(_stem(path), set()).add(posixpath.dirname(path))
+            self._stems.setdefault(posixpath.basename(path).partition(".")[0], set()).add(posixpath.dirname(path))
         own = (each for each in members if each.kind == PYTHON and each.how and not each.accuses)
         self._packages = {each.path.partition("/")[0] for each in own if "/" in each.path}
         self._required = {_plain(each) for each in _required(source, members)}
@@ -220,7 +220,3 @@ def _words(texts: dict[str, bytes]) -> set[str]:
             found.update(_WORD.findall(part))
             found.update(_PATH.findall(part))
     return found
-
-
-def _stem(path: str) -> str:
-    return posixpath.basename(path).partition(".")[0]

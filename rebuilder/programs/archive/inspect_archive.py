@@ -54,7 +54,7 @@ def inspect(path: str, globs: list[str], longest: int = TEXT_BYTES) -> dict[str,
         texts[name] = content[:longest].decode("utf-8", "backslashreplace")
     return {
         "format": reading.format,
-        "members": [_without_nothing(each.listing()) for each in members],
+        "members": [{name: value for name, value in each.listing().items() if value is not None} for each in members],
         "texts": texts,
         "problems": problems,
         "contradictions": list(contradictions(reading.archive)) if reading.readable else [],
@@ -75,7 +75,3 @@ def _keep(globs: list[str], longest: int) -> Keep:
         return longest + 1
 
     return keep
-
-
-def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if value is not None}

@@ -196,7 +196,7 @@ class _Reader:
         name = _name(central)
         wanted = self._keep(placed.position, name)
         head_bytes = max(wanted, _CODE_BYTES, _RECORD_BYTES if is_record(name) else 0)
-        if _maybe_link(central):
+        if member_kind(central.name, central.host, central.external) == "symlink":
             head_bytes = max(head_bytes, _LINK_BYTES)
         sink = Sink(head_bytes, sizes.usize, self._budget, what, into)
         raw_digest = hashlib.sha256() if self._raw and sizes.csize else None
@@ -294,10 +294,6 @@ def _stamp(head: bytes) -> tuple[int, int | None] | None:
     if any(head[4:8]):
         return None
     return int.from_bytes(head[8:12], "little"), int.from_bytes(head[12:16], "little")
-
-
-def _maybe_link(central: CentralHeader) -> bool:
-    return member_kind(central.name, central.host, central.external) == "symlink"
 
 
 def _name(central: CentralHeader) -> str:

@@ -96,7 +96,7 @@ def facts(path: str) -> dict[str, Any]:
         "writer": _writer(headers),
         "owners": _owners(headers),
         "times": _times(members),
-        "newest": _newest(members),
+        "newest": max((0, *(_seconds(each.mtime) for each in members))),
         "orders": _orders(members),
         "dotted": any("/./" in each.name for each in members),
         "directories": any(each.kind == "directory" for each in members),
@@ -183,11 +183,6 @@ def _times(members: tuple[TarMember, ...]) -> int | None:
     found = {each.mtime for each in members}
     only = _seconds(next(iter(found))) if len(found) == 1 else -1
     return only if only >= 0 else None
-
-
-def _newest(members: tuple[TarMember, ...]) -> int:
-    """The newest time, in seconds since 1970, of those that a calendar has."""
-    return max((0, *(_seconds(each.mtime) for each in members)))
 
 
 def _seconds(mtime: str) -> int:
