@@ -91,18 +91,18 @@ def load() -> None:
     """Import what a verification needs, and put together what follows from the program's files alone."""
     ours = (each.name for each in pkgutil.walk_packages(rebuilder.__path__, "rebuilder.", onerror=lambda _: None))
     for name in (*ours, *_LOADED_LATE):
-        if not name.startswith(_PASSED_OVER) and not name.endswith("__main__"):
+        if not name.startswith(_PASSED_OVER):
             with contextlib.suppress(ImportError):  # of an extra that is not installed
                 importlib.import_module(name)
     from rebuilder.cli.main import command
     from rebuilder.environments.catalog import catalog
+    from rebuilder.programs.families import PROGRAMS
     from rebuilder.sandbox.program_runner import program_archive
 
     command()
     catalog()
-    for package in rebuilder.programs.__path__:
-        for entry in Path(package).glob("*/__main__.py"):
-            program_archive(entry.parent.name)
+    for family in PROGRAMS:
+        program_archive(family)
 
 
 def serve(listener: socket.socket) -> None:
