@@ -48,7 +48,7 @@ def log_verify(
 @with_settings(log_commands.command("key"), "store", "site")
 def show_key(config: Config) -> None:
     """Print the key of our log, for those who check it."""
-    from rebuilder.log.places import KEY
+    from rebuilder.log.entry import KEY
     from rebuilder.log.seen import text_of
 
     try:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from rebuilder.consumer.rebuilder import KEY_LIST_TYPE, Rebuilder, Trusted, listed_statements, sha256_named
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.log.audit import LogError, read_entry
-from rebuilder.log.entry import LogEntry, named_by_sha512
+from rebuilder.log.entry import LOG, LogEntry, digest_path, named_by_sha512
 from rebuilder.log.note import NoteKey
-from rebuilder.log.places import LOG, digest_path
 from rebuilder.log.policy import LogPolicy
 from rebuilder.log.seen import SeenLog, usual_memory
 from rebuilder.model.text import visible

@@ -9,8 +9,8 @@ from pathlib import Path
 from rebuilder.atomic_file import replacing
 from rebuilder.consumer.rebuilder import listed_statements, sha256_named
 from rebuilder.log.audit import LogError, Published
+from rebuilder.log.entry import CHECKPOINT, KEY, LOG, digest_path
 from rebuilder.log.note import NoteKey
-from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import text_of
 from rebuilder.log.tiles import Nodes, TileReader, inclusion_path

@@ -1,9 +1,10 @@
-"""Whether an environment that is kept is what it was when it was made."""
+"""What becomes of environments that are kept: whether one is what it was when it was made, and which may go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from rebuilder.atomic_file import write_whole
@@ -91,3 +92,30 @@ def _modified(record: Record, place: Path, found: bytes) -> BuildEnvironmentErro
     return CorruptEnvironmentError(
         f"The build environment {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
     )
+
+
+def superseded(
+    root: Path, before: datetime, referred: Callable[[], set[bytes]], records: Sequence[Record]
+) -> list[Path]:
+    """Directories of the trees that may go; what stands for a layer among them is taken away.
+
+    Args:
+        root: Of the store.
+        before: The moment since which nothing used them.
+        referred: See :meth:`rebuilder.environments.store.EnvironmentStore.forget`; asked only where there are any.
+        records: Of all that there are.
+
+    Raises:
+        OSError: the store cannot be read or changed.
+    """
+    marks = [each for each in (root / "trees").glob("*/superseded") if each.lstat().st_mtime < before.timestamp()]
+    if not marks:
+        return []
+    needed = {each.read_text().strip() for each in (root / "current").glob("[!.]*")}
+    needed |= {each.hex() for each in referred()}
+    gone = {each.parent.name for each in marks} - needed
+    gone -= {each.base for each in records if each.sha256 not in gone}
+    for pointer in (root / "layers").glob("[!.]*"):
+        if pointer.read_text().strip() in gone:
+            pointer.unlink()
+    return [root / "trees" / each for each in sorted(gone)]

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 from rebuilder import deb822
 from rebuilder.environments import expiry, sources
 from rebuilder.environments.command import CommandError, run
-from rebuilder.environments.finishing import finish
 from rebuilder.environments.maintainer_scripts import AsRoot, configure
+from rebuilder.environments.settle import finish
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Made, Manifest, Package, Release
 from rebuilder.model.text import clipped

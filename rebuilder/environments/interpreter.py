@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rebuilder.environments.exchange import MOST_BYTES, MOST_ENTRIES
-from rebuilder.environments.finishing import finish
 from rebuilder.environments.protocol import BuildEnvironment
-from rebuilder.environments.settle import remove
+from rebuilder.environments.settle import finish, remove
 from rebuilder.environments.tree import listing, walk
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Image, Made

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rebuilder.environments.command import CommandError, run
-from rebuilder.environments.finishing import compiling
-from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, level, remove
+from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, compiling, level, remove
 from rebuilder.environments.tree import TIME
 from rebuilder.errors import (
     BuildEnvironmentError,

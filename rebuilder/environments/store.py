@@ -41,9 +41,8 @@ from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.clock import Clock
 from rebuilder.environments import exchange, layers
 from rebuilder.environments.catalog import find
-from rebuilder.environments.checking import EnvironmentCheck, whole_fingerprint
+from rebuilder.environments.checking import EnvironmentCheck, superseded, whole_fingerprint
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.forgetting import superseded
 from rebuilder.environments.maintainer_scripts import AsRoot
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage, Wanted
 from rebuilder.environments.record import Record

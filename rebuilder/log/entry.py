@@ -1,4 +1,4 @@
-"""What the log says about a statement: its digest, what it is about, and when it was logged."""
+"""What the log says about a statement: its digest, what it is about, when it was logged; and where both lie."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from rebuilder.model.value import Sha256, Sha256Field, Sha512, Value, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256, Sha256Field, Sha512, Value, algorithm, canonical_json, sha256_hex
 
 MOST_SUBJECTS = 500
 _SHA512 = re.compile(r"[0-9a-f]{128}")
@@ -95,3 +95,14 @@ def named_by_sha512(envelope: str) -> dict[Sha512, Sha256]:
     if not all(map(_SHA512.fullmatch, pairs)):
         raise ValueError("A statement names a file by a SHA-512 that is none.")
     return {Sha512(each): sha256 for each, sha256 in pairs.items()}
+
+
+LOG = "log"
+CHECKPOINT = f"{LOG}/checkpoint"
+KEY = f"{LOG}/key"
+"""The key of the log as one word, for who has none yet."""
+
+
+def digest_path(digest: Sha256 | Sha512) -> str:
+    """Directory of what is known by the digest of a file: by SHA-256 all statements; by SHA-512 where they are."""
+    return f"{algorithm(digest)}/{digest[:2]}/{digest}"

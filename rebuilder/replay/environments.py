@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from rebuilder.environments import foreign
+from rebuilder.environments.catalog import why_not_made
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.environments.store import EnvironmentStore
@@ -130,7 +130,7 @@ class BroughtEnvironments:
             wanted = record.specification
         except ValidationError:
             return "What the site says it was made from is not written as this version reads it."
-        if (why := foreign.problem(wanted)) is not None:
+        if (why := why_not_made(wanted)) is not None:
             return f"It is not made from its specification: {why}."
         self.note("making it from the packages that it had")
         try:

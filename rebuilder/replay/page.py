@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from rebuilder.errors import UsageError
 from rebuilder.foreign_json import read_json
-from rebuilder.log.places import KEY, digest_path
+from rebuilder.log.entry import KEY, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.network.site_reader import SiteReader

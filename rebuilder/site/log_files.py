@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rebuilder.log.entry import LogEntry, named_by_sha512
+from rebuilder.log.entry import CHECKPOINT, KEY, LOG, LogEntry, digest_path, named_by_sha512
 from rebuilder.log.note import Note
-from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import HASH, WIDTH, Nodes, bundle, inclusion_path, tile_path, widths
 from rebuilder.site.documents import LoggedStatement, digests_document, statements_document

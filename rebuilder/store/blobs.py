@@ -17,8 +17,9 @@ from typing import BinaryIO
 from rebuilder.atomic_file import sync_directory
 from rebuilder.byte_counter import MOVED
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, StoreError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512
 from rebuilder.stat_cache import StatCache
+from rebuilder.store.protocol import Blobs
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGE = 8 << 20
@@ -284,3 +285,24 @@ def _sentence(error: OSError, root: Path, sha256: str | None) -> StoreError:
         )
     what = f"Blob {sha256}" if sha256 else f"The store {root}"
     return StoreError(f"{what} cannot be used: {error.strerror or error}.", hint="Check the disk and its permissions.")
+
+
+_CHUNK = 1 << 20
+
+
+def sha512_of(blobs: Blobs, sha256: Sha256) -> Sha512 | None:
+    """SHA-512 of a blob; None: it is not stored. One reading gives both digests, so they are of the same bytes.
+
+    Raises:
+        StoreError: what is stored has another SHA-256, or cannot be read.
+    """
+    if not blobs.has(sha256):
+        return None
+    first, second = hashlib.sha256(), hashlib.sha512()
+    with blobs.path(sha256).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            first.update(chunk)
+            second.update(chunk)
+    if first.hexdigest() != sha256:
+        raise CorruptStoreError(f"Blob {sha256} was changed while it was read: its bytes have another SHA-256 now.")
+    return Sha512(second.hexdigest())

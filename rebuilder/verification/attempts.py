@@ -1,14 +1,19 @@
-"""Running hypotheses against published files, and keeping everything that came of it."""
+"""Running hypotheses against published files, and keeping everything that came of it.
+
+What is tried besides and after a verdict never costs the verdict: a failure of it is a remark in the report.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
-from rebuilder.errors import NoGuestError, SandboxFaultError
+from rebuilder.errors import CorruptError, NoGuestError, RebuilderError, SandboxFaultError
 from rebuilder.model.attempt import (
     APART_SECONDS,
     MOST_HYPOTHESES,
@@ -25,12 +30,12 @@ from rebuilder.model.decision import towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.replayed import too_much
-from rebuilder.model.report import Stage
+from rebuilder.model.report import CLOCK_NOT_TRIED, Stage
+from rebuilder.model.text import without_places
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.stopwatch import Stopwatch
-from rebuilder.verification.experiments import Experiments, not_tried
 
 _RETIRED = {
     "/inputs/file-times.json": "the member times",
@@ -239,3 +244,48 @@ def product(run: Run, hypothesis: Hypothesis) -> Output | None:
     if same_name:
         return same_name[0]
     return same_type[0] if len(same_type) == 1 else None
+
+
+log = logging.getLogger(__name__)
+
+
+class Experiments:
+    """Keeps the remarks of one verification."""
+
+    def __init__(self) -> None:
+        self._remarks: list[str] = []
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """One sentence for everything that could not be tried, in order."""
+        return tuple(dict.fromkeys(self._remarks))
+
+    def no_clock(self, missing: NotTried) -> None:
+        """Remark that a build could not see the recorded clock here."""
+        self._remarks.append(f"{CLOCK_NOT_TRIED}{missing.reason}.")
+
+    @contextmanager
+    def trying(self, failed: str) -> Iterator[None]:
+        """Go on after whatever goes wrong inside; what was reached before stands.
+
+        Args:
+            failed: Says that it went wrong, for a stranger; the reason is added.
+
+        Raises:
+            CorruptError: something of ours was modified, which is an incident whatever it was needed for.
+        """
+        try:
+            yield
+        except CorruptError:
+            raise
+        except RebuilderError as error:
+            self._remarks.append(f"{failed}: {without_places(str(error))}")
+        except Exception as error:  # what was published must not be able to keep its verdict from being told
+            log.exception("%s, by a defect of the rebuilder.", failed)
+            self._remarks.append(f"{failed}: a defect of the rebuilder ({type(error).__name__}).")
+
+
+def not_tried(hypothesis: Hypothesis, error: NoGuestError | SandboxFaultError) -> NotTried:
+    """What is recorded of a hypothesis that no guest could be had for."""
+    reason = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
+    return NotTried(hypothesis=hypothesis, reason=without_places(reason))

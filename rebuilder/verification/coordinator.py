@@ -39,7 +39,7 @@ from rebuilder.model.graph import with_steps
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Check, Order, Reason, Tier
-from rebuilder.store.second_digest import sha512_of
+from rebuilder.store.blobs import sha512_of
 from rebuilder.verification.attempts import AttemptRunner
 from rebuilder.verification.findings import (
     accounted,

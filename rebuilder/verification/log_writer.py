@@ -10,9 +10,8 @@ from pathlib import Path
 from rebuilder.atomic_file import write_whole
 from rebuilder.clock import Clock
 from rebuilder.errors import CorruptError, CorruptStoreError, SigningError
-from rebuilder.log.entry import LogEntry
+from rebuilder.log.entry import CHECKPOINT, LOG, LogEntry
 from rebuilder.log.note import Checkpoint, Note, NoteKey, sign_note
-from rebuilder.log.places import CHECKPOINT, LOG
 from rebuilder.log.tiles import WIDTH, Nodes, consistency_path, is_consistent, root, tile_path, unbundle
 from rebuilder.network.witness import Witness, witnessed
 from rebuilder.signing.agreement import Agreement

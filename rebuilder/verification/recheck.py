@@ -16,8 +16,7 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.model.graph import SourceTrail, Step, with_steps
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Verdict
-from rebuilder.verification.attempts import AttemptRunner, retired_input
-from rebuilder.verification.experiments import Experiments, not_tried
+from rebuilder.verification.attempts import AttemptRunner, Experiments, not_tried, retired_input
 from rebuilder.verification.findings import alarms_about, diagnosed, environments_of, other_bytes
 from rebuilder.verification.parts import Parts
 

@@ -39,10 +39,10 @@ from rebuilder.signing.statements import Builder, provenance_statement, verdict_
 from rebuilder.signing.vocabulary import INCIDENT_TYPE
 from rebuilder.site.publisher import Site
 from rebuilder.site.rows import artifact_key
+from rebuilder.store.blobs import sha512_of
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.component_book import Component
 from rebuilder.store.protocol import Blobs
-from rebuilder.store.second_digest import sha512_of
 from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.published_keys import PublishedKeys
 

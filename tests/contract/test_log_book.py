@@ -14,9 +14,8 @@ from sqlalchemy import text
 
 from rebuilder.errors import CorruptStoreError, SigningError
 from rebuilder.log.audit import LogError, Published
-from rebuilder.log.entry import LogEntry
+from rebuilder.log.entry import LogEntry, digest_path
 from rebuilder.log.note import Checkpoint, Note, NoteKey
-from rebuilder.log.places import digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import grown
 from rebuilder.model.value import Sha256, sha256_hex

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.compare.binaries import read_binaries
+from rebuilder.compare.accounting import read_binaries
 from rebuilder.compare.comparer import compare_compiled
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.definition import Input, Role

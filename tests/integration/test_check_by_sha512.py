@@ -21,14 +21,12 @@ from rebuilder.consumer.statement import names_file
 from rebuilder.consumer.vote import Level, Vote
 from rebuilder.errors import CorruptStoreError, ExitCode, StoreError
 from rebuilder.log.audit import LogError
-from rebuilder.log.entry import named_by_sha512
-from rebuilder.log.places import digest_path
+from rebuilder.log.entry import digest_path, named_by_sha512
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha256, Sha512, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.site_reader import SiteReader
-from rebuilder.store.blobs import DiskBlobs
-from rebuilder.store.second_digest import sha512_of
+from rebuilder.store.blobs import DiskBlobs, sha512_of
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.published import PublishedRebuilder, identical, of_npm

@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 import pytest
 
+from rebuilder.log.entry import digest_path
 from rebuilder.log.note import NoteKey
-from rebuilder.log.places import digest_path
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha512, sha256_hex

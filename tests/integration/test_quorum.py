@@ -15,7 +15,7 @@ from rebuilder.cli.main import app
 from rebuilder.consumer.check import Panel
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.errors import RebuilderError
-from rebuilder.log.places import digest_path
+from rebuilder.log.entry import digest_path
 from rebuilder.model.value import sha256_hex
 from rebuilder.signing.envelope import verify
 from rebuilder.signing.vocabulary import CONFLICT_TYPE, QUORUM_TYPE, SVR_TYPE, VSA_TYPE

@@ -13,9 +13,8 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import select
 
 from rebuilder.log.audit import Published
-from rebuilder.log.entry import LogEntry
+from rebuilder.log.entry import KEY, LOG, LogEntry
 from rebuilder.log.note import NoteKey
-from rebuilder.log.places import KEY, LOG
 from rebuilder.model.value import sha256_hex
 from rebuilder.signing.envelope import verify
 from rebuilder.store.ledger import Ledger, tables

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.tags import sys_tags
 
-from rebuilder.cli.locked import Names, every_file, locked_subjects
+from rebuilder.cli.verify import Names, every_file, locked_subjects
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.model.artifact import Subject
 

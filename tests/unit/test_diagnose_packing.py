@@ -6,8 +6,8 @@ import pytest
 
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
-from rebuilder.ecosystems.pypi.archives import has_build_script
 from rebuilder.ecosystems.pypi.diagnosis import RULES
+from rebuilder.ecosystems.pypi.evidence import has_build_script
 from rebuilder.model.diagnosis import Cause, Certainty, Finding
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from tests.fakes.cases import CODE, INFO, NAME, VERSION, case, failure, wheel

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from rebuilder.environments.catalog import bases, find, variant
-from rebuilder.environments.foreign import problem
+from rebuilder.environments.catalog import bases, find, variant, why_not_made
 from rebuilder.model.environment import Manifest, Package, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
@@ -36,8 +35,8 @@ def test_releases_that_packages_came_from() -> None:
     releases = tuple(made.releases[0].replace(suite=each) for each in indexes)
     mixed = made.replace(releases=releases)
     assert ("bullseye", "buster") == mixed.also
-    assert problem(mixed) is None
-    assert problem(made.replace(releases=(releases[0].replace(suite="x main [trusted=yes]"),))) is not None
+    assert why_not_made(mixed) is None
+    assert why_not_made(made.replace(releases=(releases[0].replace(suite="x main [trusted=yes]"),))) is not None
     assert mixed.same_content(made)
 
 

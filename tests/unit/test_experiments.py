@@ -17,8 +17,7 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.stopwatch import Stopwatch
-from rebuilder.verification.attempts import AttemptRunner, wait_until_apart
-from rebuilder.verification.experiments import Experiments
+from rebuilder.verification.attempts import AttemptRunner, Experiments, wait_until_apart
 from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact, attempt, definition
 

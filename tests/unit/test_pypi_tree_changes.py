@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.archives import named_directory, project_directory
+from rebuilder.ecosystems.pypi.evidence import named_directory, project_directory
 from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project, read_sdist_traces
 from rebuilder.ecosystems.pypi.tree_changes import explained_changes, tree_of
 from rebuilder.model.evidence import Inspection, Member, MemberKind

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.archives import check_source
+from rebuilder.ecosystems.pypi.evidence import check_source
 from rebuilder.model.evidence import Inspection
 from rebuilder.model.verdict import Verdict
 from rebuilder.programs.archive.contradictions import contradictions

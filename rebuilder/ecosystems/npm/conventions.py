@@ -104,7 +104,7 @@ class NpmConventions(Conventions):
     def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """See :func:`rebuilder.provenance.npm.npm.verify_npm`."""
         from rebuilder.provenance.npm.npm import verify_npm
-        from rebuilder.store.second_digest import sha512_of
+        from rebuilder.store.blobs import sha512_of
 
         if given.document is None and not given.signatures:
             return None

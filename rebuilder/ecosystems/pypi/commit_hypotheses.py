@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
-from rebuilder.ecosystems.pypi.archives import CommitListing, build_scripts, list_commit
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import (
@@ -21,7 +20,7 @@ from rebuilder.ecosystems.pypi.candidates import (
     with_what,
 )
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.evidence import held_compiled_code
+from rebuilder.ecosystems.pypi.evidence import CommitListing, build_scripts, held_compiled_code, list_commit
 from rebuilder.ecosystems.pypi.extension_switches import Switch
 from rebuilder.ecosystems.pypi.hypotheses import (
     starting_inputs,

@@ -8,8 +8,7 @@ from functools import partial
 
 from packaging.version import Version
 
-from rebuilder.compare.accounting import account_for_wheel
-from rebuilder.compare.binaries import read_binaries, with_facts
+from rebuilder.compare.accounting import account_for_wheel, read_binaries, with_facts
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history

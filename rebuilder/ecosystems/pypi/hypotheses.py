@@ -9,13 +9,19 @@ from datetime import datetime
 from functools import partial
 
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools, replayed
 from rebuilder.ecosystems.pypi.candidates import Marks, by_the_clock, candidates, with_what
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.evidence import as_input, held_compiled_code
+from rebuilder.ecosystems.pypi.evidence import (
+    as_input,
+    build_scripts,
+    has_build_script,
+    held_compiled_code,
+    source_path,
+    source_text,
+)
 from rebuilder.ecosystems.pypi.extension_switches import Switch, applicable, extension_switches, switched_off
 from rebuilder.ecosystems.pypi.image_builds import (
     IN_IMAGE,

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.compare.binaries import read_binaries
+from rebuilder.compare.accounting import read_binaries
 from rebuilder.ecosystems.pypi.build_inputs import PLACES, InImage, held_tool
 from rebuilder.ecosystems.pypi.command_line import ARCHITECTURE, name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext

@@ -11,7 +11,6 @@ from packaging.utils import canonicalize_name
 
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.archives import texts_below
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import (
     SDIST_TARGET,
@@ -23,6 +22,7 @@ from rebuilder.ecosystems.pypi.build_inputs import (
 )
 from rebuilder.ecosystems.pypi.commit_hypotheses import asks_git
 from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.evidence import texts_below
 from rebuilder.ecosystems.pypi.hypotheses import starting_inputs
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose
 from rebuilder.ecosystems.pypi.requirements import Requirements, read_build_system

@@ -15,11 +15,10 @@ from fnmatch import fnmatchcase
 
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.archives import CommitListing, list_commit
 from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.evidence import as_input
+from rebuilder.ecosystems.pypi.evidence import CommitListing, as_input, list_commit
 from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, below, is_generated, read_project
 from rebuilder.ecosystems.source_trees import archive_input
 from rebuilder.model.artifact import PublishedFile

@@ -18,9 +18,9 @@ from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import raw_public
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.site.writing import Writer
+from rebuilder.store.blobs import sha512_of
 from rebuilder.store.ledger.package_book import ListedRow, PackageBook
 from rebuilder.store.protocol import Blobs
-from rebuilder.store.second_digest import sha512_of
 
 LIST = "api/v0/pkgs/list"
 KEYS = "api/v1/meta/public-keys"

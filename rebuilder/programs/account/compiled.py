@@ -6,9 +6,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from rebuilder.programs.account.dist_info import required_texts
+from rebuilder.programs.account.dist_info import read_toml, required_texts, table
 from rebuilder.programs.account.members import COMPILED, PYTHON, QUOTED, SourceFiles, WheelMember, read_texts, scan
-from rebuilder.programs.account.tables import read_toml, table
 
 _CODE = re.compile(
     r"\.(?:c|cc|cpp|cxx|c\+\+|m|mm|pyx|pxd|rs|go|f|f77|f90|f95|f03|for|cu|asm|s|pyf|i|swg|zig|d)(?:\.in|\.src)?$", re.I

@@ -27,7 +27,6 @@ from itertools import product
 from typing import Any
 
 from rebuilder.programs.account.members import METADATA, METADATA_BYTES, RUNS, SourceFiles, WheelMember
-from rebuilder.programs.account.tables import read_toml, table
 from rebuilder.programs.archive.reading import examples, shown
 
 _SETTLED = {"source", "line-ends", "built", "derived"}
@@ -450,3 +449,20 @@ def _names(target: ast.AST) -> Iterator[str]:
             yield each.id
         elif isinstance(each, ast.Constant) and isinstance(each.value, str):
             yield each.value
+
+
+def read_toml(content: bytes) -> dict[str, Any]:
+    """A TOML file; empty where it, or what reads it, is not there."""
+    try:
+        import tomllib
+
+        return tomllib.loads(content.decode("utf-8"))
+    except (ImportError, ValueError, RecursionError):
+        return {}
+
+
+def table(document: Any, *names: str) -> dict[str, Any]:
+    """A table by its path; empty where there is none."""
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
