@@ -40,12 +40,8 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
-def size_in(block: bytes) -> int:
-    """The size that the header of a file says.
-
-    Raises:
-        NotAsWrittenError: it is no header.
-    """
+def _size_in(block: bytes) -> int:
+    """The size that the header of a file says."""
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape").size
     except tarfile.TarError:
@@ -81,7 +77,7 @@ def document(source: BinaryIO, name: str, most: int, *, time: int = 0) -> bytes:
         NotAsWrittenError: something else comes, or it has more than ``most`` bytes.
     """
     first = take(source, BLOCK)
-    size = size_in(first)
+    size = _size_in(first)
     if not 0 <= size <= most:
         raise NotAsWrittenError(f"its {name} is too large")
     if first != header(name.encode(), "f", 0o644, size, time=time):

@@ -122,7 +122,7 @@ class Delivery:
 
     def _start(self, name: str, notices: tuple[Notice, ...], now: datetime) -> None:
         """Send in a thread of its own: nobody can say how long a target takes."""
-        message, target = compose(notices, now, self.site), self.settings.targets[name]
+        message, target = _compose(notices, now, self.site), self.settings.targets[name]
 
         def send() -> None:
             failure = None
@@ -264,7 +264,7 @@ _SENTENCE_LENGTH = 600
 _WORDS = {Event.RAISED: "", Event.ESCALATED: "more urgent: ", Event.CLEARED: "has passed: "}
 
 
-def compose(notices: Sequence[Notice], now: datetime, site: str | None) -> Message:
+def _compose(notices: Sequence[Notice], now: datetime, site: str | None) -> Message:
     """One message about all of them (at least one, all for one target), the most urgent first.
 
     Args:

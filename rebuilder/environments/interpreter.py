@@ -58,7 +58,7 @@ def make(name: str, settings: InterpreterSettings, base: Callable[[str], Base], 
     """
     given = root.parent / "given"
     given.mkdir()
-    origin = unpacked(name, settings, given)
+    origin = _unpacked(name, settings, given)
     found, prefix = _found(name, settings, given)
     if prefix is None:
         under = base(settings.base)
@@ -136,13 +136,10 @@ class GivenOrigin(NamedTuple):
     """Of the archive, or of the listing of the directory."""
 
 
-def unpacked(name: str, settings: InterpreterSettings, place: Path) -> GivenOrigin:
+def _unpacked(name: str, settings: InterpreterSettings, place: Path) -> GivenOrigin:
     """Put the files below ``place``, an empty directory, and say in a few words what they are, with a digest.
 
     Devices, sockets and pipes are left out: no interpreter needs them.
-
-    Raises:
-        BuildEnvironmentError: there is no such directory or archive, it has another digest, or is far too large.
     """
     given = Path(settings.archive or settings.path or "")
     try:

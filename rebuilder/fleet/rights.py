@@ -15,7 +15,7 @@ _READ, _WRITE = "Read", "Write"
 _OBJECTS = {_READ: ["s3:GetObject"], _WRITE: ["s3:PutObject", "s3:AbortMultipartUpload"]}
 
 
-def of_runner(runner_id: str) -> dict[str, list[str]]:
+def _of_runner(runner_id: str) -> dict[str, list[str]]:
     """Patterns of the names of objects that a runner reads and writes; ``*`` stands for any characters.
 
     It reads its own outputs, too: what is there already is not sent again.
@@ -39,7 +39,7 @@ def seaweedfs(url: str, name: str, runner_id: str | None) -> dict[str, Any]:
     if runner_id is None:
         actions = [f"{each}:{bucket}" for each in (_READ, _WRITE, "List")]
     else:
-        rights = of_runner(runner_id)
+        rights = _of_runner(runner_id)
         actions = [f"{kind}:{bucket}/{prefix}{each}" for kind, names in rights.items() for each in names]
     keys = {"accessKey": f"{name}-{secrets.token_hex(4)}", "secretKey": secrets.token_urlsafe(30)}
     return {"name": name, "credentials": [keys], "actions": actions}
@@ -59,7 +59,7 @@ def policy(url: str, runner_id: str | None, principal: str | None) -> dict[str, 
     if runner_id is None:
         rights = [(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"], ["*"])]
     else:
-        rights = [(_OBJECTS[kind], names) for kind, names in of_runner(runner_id).items()]
+        rights = [(_OBJECTS[kind], names) for kind, names in _of_runner(runner_id).items()]
     whom = {"Principal": {"AWS": principal}} if principal is not None else {}
     resources = [(actions, [f"{bucket}/{prefix}{each}" for each in names]) for actions, names in rights]
     statements = [

@@ -23,7 +23,7 @@ class Looked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._context = npm_context(None, MemoryBlobs())  # type: ignore[arg-type] # no registry is asked
         self._facts: PackerFacts | NotRebuildable = MAC
-        monkeypatch.setattr(packer, "read_facts", lambda _context, _evidence: self._read())
+        monkeypatch.setattr(packer, "_read_facts", lambda _context, _evidence: self._read())
 
     def _read(self) -> PackerFacts:
         if isinstance(self._facts, NotRebuildable):

@@ -88,7 +88,9 @@ class NpmRegistry:
     def _page(self, name: str, form: str) -> Page | None:
         registry = self._registry(scope_of(name))
         accept = FULL if form == FULL else f"{SHORT}, {FULL};q=0.8"
-        return self._pages.get(registry, escaped(name), accept, lambda content, url: read_packument(content, url, name))
+        return self._pages.get(
+            registry, escaped(name), accept, lambda content, url: _read_packument(content, url, name)
+        )
 
     def _registry(self, scope: str | None) -> IndexReader:
         with self._lock:
@@ -111,17 +113,13 @@ class NpmRegistry:
             each.file.version for each, answer in page.answered if self._pages.enforcement.against(answer) is not None
         }
         said = reasons(answer for each, answer in page.answered if each.file.version in refused)
-        document = gated(page.read, refused, self._pages.enforcement.broken or f"rebuilder: {said}", root)
+        document = _gated(page.read, refused, self._pages.enforcement.broken or f"rebuilder: {said}", root)
         headers = (("Content-Type", page.media_type), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
         return Reply("200 OK", headers, json.dumps(document).encode())
 
 
-def read_packument(content: bytes, url: str, name: str) -> Read:
-    """A package's document, and its tarballs; what is not listed as it must be is left out.
-
-    Raises:
-        UnavailableError: it is no such document, or that of another package.
-    """
+def _read_packument(content: bytes, url: str, name: str) -> Read:
+    """A package's document, and its tarballs; what is not listed as it must be is left out."""
     packument = Packument(Document(url=url, sha256=sha256_hex(content), content=content, media_type=FULL), name)
     files = []
     for version in packument.versions:
@@ -154,7 +152,7 @@ def leads_around(row: dict[str, Any]) -> bool:
     return bool(row.get("_hasShrinkwrap"))
 
 
-def gated(read: Read, refused: set[str | None], message: str, root: str) -> dict[str, Any]:
+def _gated(read: Read, refused: set[str | None], message: str, root: str) -> dict[str, Any]:
     """The document as it is handed out.
 
     Args:

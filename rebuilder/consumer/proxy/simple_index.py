@@ -80,12 +80,12 @@ class SimpleIndex:
 
     def _made(self, page: Page, kind: str) -> Reply:
         rows = [(listed, self._pages.enforcement.against(answer)) for listed, answer in page.answered]
-        document = gated(page.read.document, page.base, rows)
+        document = _gated(page.read.document, page.base, rows)
         media_type, body = as_json(document) if kind == "json" else as_html(document)
         return Reply("200 OK", (("Content-Type", media_type), ("Cache-Control", "no-cache"), ("Vary", "Accept")), body)
 
     def _project(self, name: str) -> Page | None:
-        return self._pages.get(self._index, f"{name}/", MEDIA_TYPE, lambda content, url: read_page(content, url, name))
+        return self._pages.get(self._index, f"{name}/", MEDIA_TYPE, lambda content, url: _read_page(content, url, name))
 
     def _file(self, sha256: str, filename: str, metadata: str) -> Reply:
         page = self._project(file_project(filename)[0])
@@ -111,12 +111,8 @@ def project_name(text: str) -> str | None:
     return canonicalize_name(text) if _NAME.fullmatch(text) else None
 
 
-def read_page(content: bytes, url: str, name: str) -> Read:
-    """The page of a project, and its files; what is not listed as it must be is left out.
-
-    Raises:
-        UnavailableError: it is no such page, or that of another project.
-    """
+def _read_page(content: bytes, url: str, name: str) -> Read:
+    """The page of a project, and its files; what is not listed as it must be is left out."""
     try:
         page = json.loads(content)
         rows = page["files"]
@@ -153,7 +149,7 @@ def file_project(filename: str) -> tuple[str, str | None]:
     return parsed[0], str(parsed[1])
 
 
-def gated(page: Mapping[str, Any], base: str, files: Sequence[tuple[Listed, str | None]]) -> Any:
+def _gated(page: Mapping[str, Any], base: str, files: Sequence[tuple[Listed, str | None]]) -> Any:
     """The page as it is handed out.
 
     Args:

@@ -213,15 +213,11 @@ def _locks(context: PlanningContext, archive: Input, listing: Inspection, direct
     while places[-1]:
         places.append(posixpath.dirname(places[-1]))
     wanted = [path for place in places for name in FORMATS if (path := posixpath.join(place, name)) in known]
-    return read_files(context, archive, wanted) if wanted else {}
+    return _read_files(context, archive, wanted) if wanted else {}
 
 
-def read_files(context: PlanningContext, archive: Input, paths: Sequence[str]) -> dict[str, bytes]:
-    """Whole files of a commit, read inside the sandbox and kept among the blobs.
-
-    Raises:
-        NotRebuildable: reading them did not come to an end.
-    """
+def _read_files(context: PlanningContext, archive: Input, paths: Sequence[str]) -> dict[str, bytes]:
+    """Whole files of a commit, read inside the sandbox and kept among the blobs."""
     question = {
         "files": archive.sha256,
         "paths": list(paths),

@@ -194,12 +194,8 @@ _MODULES = "node_modules/"
 _ALIAS = "npm:"
 
 
-def read_package_lock(data: bytes) -> tuple[LockedPackage, ...]:
-    """All packages but the project itself and its workspaces, in the order of the file.
-
-    Raises:
-        LockFileError: it is none, names something twice, or contradicts itself.
-    """
+def _read_package_lock(data: bytes) -> tuple[LockedPackage, ...]:
+    """All packages but the project itself and its workspaces, in the order of the file."""
     try:
         document = read_json(data, _NPM_LIMITS, pairs=_members)
     except UnreadableJson as reason:
@@ -298,12 +294,8 @@ _FIVE = re.compile(r"(?:[a-z0-9.-]+(?::[0-9]+)?)?/(?P<name>(?:@[^/@]+/)?[^/@]+)/
 _LATER = re.compile(r"/?(?P<name>(?:@[^/@]+/)?[^/@]+)@(?P<version>[^()]+)(?:\(.*\))?")
 
 
-def read_pnpm_lock(data: bytes) -> tuple[LockedPackage, ...]:
-    """All packages but those of the project itself, in the order of the file.
-
-    Raises:
-        LockFileError: it is none, or of a version that is not known.
-    """
+def _read_pnpm_lock(data: bytes) -> tuple[LockedPackage, ...]:
+    """All packages but those of the project itself, in the order of the file."""
     documents = _yaml(data)
     # pnpm 11 puts what it needs itself into a document of its own.
     return _limited(each for document in documents for each in _pnpm_document(_object(document, "pnpm-lock.yaml")))
@@ -390,12 +382,8 @@ _DESCRIPTOR = re.compile(r"(?P<name>(?:@[^/@]+/)?[^/@]+)@(?P<reference>.*)", re.
 _CONDITION = re.compile(r"\(?(os|cpu|libc)=([A-Za-z0-9_!-]+)\)?")
 
 
-def read_yarn_lock(data: bytes) -> tuple[LockedPackage, ...]:
-    """All packages but those of the project itself, in the order of the file.
-
-    Raises:
-        LockFileError: it is none, or has something that Yarn does not write.
-    """
+def _read_yarn_lock(data: bytes) -> tuple[LockedPackage, ...]:
+    """All packages but those of the project itself, in the order of the file."""
     if _YARN_1.match(data):
         return _limited(_yarn_1(data))
     documents = _yaml(data)
@@ -510,10 +498,10 @@ def _yarn_2_package(key: str, row: Mapping[str, Any]) -> LockedPackage | None:
 
 MOST_BYTES = 64 << 20
 FORMATS = {
-    "npm-shrinkwrap.json": read_package_lock,
-    "package-lock.json": read_package_lock,
-    "pnpm-lock.yaml": read_pnpm_lock,
-    "yarn.lock": read_yarn_lock,
+    "npm-shrinkwrap.json": _read_package_lock,
+    "package-lock.json": _read_package_lock,
+    "pnpm-lock.yaml": _read_pnpm_lock,
+    "yarn.lock": _read_yarn_lock,
 }
 """The reader of each kind, by the name that its package manager looks for."""
 LOCK_NAMES = {

@@ -1,7 +1,7 @@
 """Which package manager, on which Node, packed a published tarball: by the marks it left, and ``packers.toml``.
 
-Workflow: a program of ours reads the marks inside the sandbox (:func:`read_facts`); the tar in the tarball is
-compressed again by the zlib of one Node after the other until the published bytes come out (:func:`compression`); what
+Workflow: a program of ours reads the marks inside the sandbox (:func:`_read_facts`); the tar in the tarball is
+compressed again by the zlib of one Node after the other until the published bytes come out (:func:`_compression`); what
 fits of the table is ordered by what there was when the tarball was published (:func:`packers`). Nothing of it is
 trusted: the answer only says what a build packs with, and whether that was right is seen by the bytes that come out.
 """
@@ -176,8 +176,8 @@ def find_packers(context: PlanningContext, evidence: Evidence, before: datetime)
         NotRebuildable: no package manager that we know writes such a tarball, or it cannot be read to its end.
         UnavailableError, …: a Node to compress with cannot be had; see :meth:`NpmRegistry.tool`.
     """
-    facts = read_facts(context, evidence)
-    found = packers(facts, compression(context, evidence, facts, before), before)
+    facts = _read_facts(context, evidence)
+    found = packers(facts, _compression(context, evidence, facts, before), before)
     if not found:
         raise NotRebuildable(Verdict.UNSUPPORTED, _strange(facts))
     return found
@@ -204,12 +204,8 @@ def packers(facts: PackerFacts, compressed: str | None, before: datetime) -> tup
     return tuple(found[:MOST])
 
 
-def compression(context: PlanningContext, evidence: Evidence, facts: PackerFacts, before: datetime) -> str | None:
-    """Name of the first compression, likeliest first, that makes the published bytes of the published tar; else None.
-
-    Raises:
-        UnavailableError, …: see :func:`find_packers`.
-    """
+def _compression(context: PlanningContext, evidence: Evidence, facts: PackerFacts, before: datetime) -> str | None:
+    """Name of the first compression, likeliest first, that makes the published bytes of the published tar."""
     likely = _likely(facts, before)
     key = _key(context, evidence, compressions=[[each.name, each.probe] for each in likely])
     known = context.memo.get(key)
@@ -219,12 +215,8 @@ def compression(context: PlanningContext, evidence: Evidence, facts: PackerFacts
     return None if known == _UNKNOWN else str(known)
 
 
-def read_facts(context: PlanningContext, evidence: Evidence) -> PackerFacts:
-    """The marks in the published tarball, read inside the sandbox once for ever.
-
-    Raises:
-        NotRebuildable: reading it did not come to an end.
-    """
+def _read_facts(context: PlanningContext, evidence: Evidence) -> PackerFacts:
+    """The marks in the published tarball, read inside the sandbox once for ever."""
     key = _key(context, evidence)
     known = context.memo.get(key)
     if known is None:
@@ -354,7 +346,7 @@ def packer_change(context: PlanningContext, evidence: Evidence, versions: Iterab
     """
     name, version = evidence.artifact.name, evidence.artifact.version
     try:
-        facts = read_facts(context, evidence)
+        facts = _read_facts(context, evidence)
     except NotRebuildable:
         return None
     if not facts.readable:

@@ -140,7 +140,7 @@ def _changes(
 ) -> Iterator[_Change]:
     """What the attempt shows, each from what the one before left."""
     build_inputs, rebuilt = reached.build_inputs, reached.attempt.rebuilt
-    version = told_version(build_inputs, rebuilt.filename if rebuilt else None)
+    version = _told_version(build_inputs, rebuilt.filename if rebuilt else None)
     if version is not None:
         build_inputs = replace(build_inputs, pretended=version)
         result = f"The rebuild has version {_version(rebuilt.filename)}" if rebuilt else "The build failed"
@@ -170,7 +170,7 @@ def _changes(
         return
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
     [listing] = inspect(context, [file], texts=WHEEL_TEXTS)
-    directories = empty_directories(wheel, listing)
+    directories = _empty_directories(wheel, listing)
     if directories and not build_inputs.directories:
         build_inputs = replace(build_inputs, directories=directories)
         sentence = (
@@ -231,7 +231,7 @@ _RETAGS = "wheel>=0.40"
 """The first that has ``wheel tags``."""
 
 
-def told_version(build_inputs: BuildInputs, rebuilt: str | None) -> tuple[tuple[str, str], ...] | None:
+def _told_version(build_inputs: BuildInputs, rebuilt: str | None) -> tuple[tuple[str, str], ...] | None:
     """Variables that give plug-ins the version of the file name, where the rebuild has another one.
 
     Args:
@@ -249,7 +249,7 @@ def told_version(build_inputs: BuildInputs, rebuilt: str | None) -> tuple[tuple[
     return tuple((each, published) for each in sorted(variables)) or None
 
 
-def empty_directories(published: Inspection, rebuilt: Inspection) -> tuple[str, ...]:
+def _empty_directories(published: Inspection, rebuilt: Inspection) -> tuple[str, ...]:
     """Directories in which setuptools found a package without a file, by what top_level.txt has and the rebuild lacks.
 
     Nothing where another name is lacking too, or one that is not of the usual ones: a name could be a message.

@@ -128,7 +128,7 @@ class Git:
         self._deadline = deadline
         self._relay = relay
         self._inherited = () if inherited is None else (inherited,)
-        self._program = program(environment)
+        self._program = _program(environment)
         self._scratch = scratch
         settings = scratch / "settings"
         settings.write_text(_settings(remote, slow_seconds), encoding="utf-8")
@@ -254,12 +254,8 @@ class Git:
             process.wait()
 
 
-def program(environment: Mapping[str, str]) -> str:
-    """Path of git.
-
-    Raises:
-        UnavailableError: it is not installed.
-    """
+def _program(environment: Mapping[str, str]) -> str:
+    """Path of git."""
     found = shutil.which("git", path=environment.get("PATH"))
     if found is None:
         raise UnavailableError(

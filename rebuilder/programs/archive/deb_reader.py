@@ -56,12 +56,8 @@ def read_deb(file: BinaryIO, keep: Keep, *, raw: bool, receive: Receive | None =
     return Reading("deb", archive, problems, readable=True, contents=reader.contents)
 
 
-def ar_parts(file: BinaryIO) -> list[Part]:
-    """The parts of an ar archive.
-
-    Raises:
-        UnreadableError: it is damaged, or written in a way that no package is.
-    """
+def _ar_parts(file: BinaryIO) -> list[Part]:
+    """The parts of an ar archive."""
     end, at = os.fstat(file.fileno()).st_size, len(AR)
     found: list[Part] = []
     while at < end:
@@ -112,7 +108,7 @@ class _Reader:
         self.conffiles = b""
 
     def archive(self, file: BinaryIO) -> DebArchive:
-        found = ar_parts(file)
+        found = _ar_parts(file)
         names = [each.header.name for each in found]
         if not names or names[0] != "debian-binary":
             raise UnreadableError("It is no package: its first part is not debian-binary.")

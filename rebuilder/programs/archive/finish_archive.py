@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args(argv)
     try:
-        finish(arguments.rebuilt, arguments.record, arguments.out)
+        _finish(arguments.rebuilt, arguments.record, arguments.out)
     except (UnwritableError, UnreadableError, ValueError, KeyError, TypeError, AttributeError) as refusal:
         if os.path.exists(arguments.out):
             os.unlink(arguments.out)
@@ -38,13 +38,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def finish(rebuilt: str, record: str, out: str) -> None:
-    """Write the finished archive to ``out``.
-
-    Raises:
-        UnwritableError: the record is none, or says more than the normalisations it names set aside.
-        UnreadableError, ValueError, KeyError, TypeError, AttributeError: the same, found later.
-    """
+def _finish(rebuilt: str, record: str, out: str) -> None:
+    """Write the finished archive to ``out``."""
     with open(record, encoding="utf-8") as file:
         document = json.load(file)
     before = read_archive(rebuilt)

@@ -152,7 +152,7 @@ def landed(archive: ZipArchive, reader: Reader) -> list[Landed]:
 def maps(archive: ZipArchive) -> dict[str, dict[str, tuple[Place, ...]]]:
     """What each reader makes of a wheel: for every path, on any file system, all that lands there, in order.
 
-    Keys are paths as the least exact file system has them (:func:`folded`). More than one file under a key means that
+    Keys are paths as the least exact file system has them (:func:`_folded`). More than one file under a key means that
     the order decides, somewhere. A directory with nothing in it has a key that ends with a slash.
     """
     implied = implied_directories(archive.members)
@@ -162,7 +162,7 @@ def maps(archive: ZipArchive) -> dict[str, dict[str, tuple[Place, ...]]]:
         found: dict[str, list[Place]] = {}
         for path, member in landed(archive, reader):
             place = (path, member.lines or member.sha256, *executable(member))
-            for key in folded(path):
+            for key in _folded(path):
                 found.setdefault(key, []).append(place)
         result[reader.name] = {key: tuple(places) for key, places in found.items()}
         result[reader.name].update((f"{name}/", ()) for name in empty)
@@ -183,7 +183,7 @@ def executable(member: ZipMember) -> tuple[bool, bool]:
     return bits and mode & 0o170000 == 0o100000, bits and member.host == 3
 
 
-def folded(path: str) -> set[str]:
+def _folded(path: str) -> set[str]:
     """The path as case-insensitive file systems and Windows have it; several where they disagree.
 
     Rather too much is folded than too little: what comes out alike makes the order of members count, and nothing else.
@@ -193,7 +193,7 @@ def folded(path: str) -> set[str]:
     replaced = "/".join(_fold(re.sub(r'[:<>|"?*]', "_", part).rstrip(". ") or part) for part in parts)
     result = {streamless, replaced}
     if ":" in path and any(_DRIVE.match(part) for part in parts):
-        result |= folded("/".join(_DRIVE.sub("", part) for part in parts))
+        result |= _folded("/".join(_DRIVE.sub("", part) for part in parts))
     return result
 
 
@@ -225,13 +225,13 @@ def names_meet(places: tuple[tuple[str, bool], ...]) -> bool:
         return True
     files: set[str] = set()
     for path, directory in places:
-        keys = set() if directory else folded(path)
+        keys = set() if directory else _folded(path)
         if keys & files:
             return True
         files |= keys
     spellings: dict[str, str] = {}
     for above in {step for path, directory in places for step in _above(f"{path}/" if directory else path)}:
-        if any(key in files or spellings.setdefault(key, above) != above for key in folded(above)):
+        if any(key in files or spellings.setdefault(key, above) != above for key in _folded(above)):
             return True
     return False
 

@@ -200,7 +200,7 @@ class _Reader:
             head_bytes = max(head_bytes, _LINK_BYTES)
         sink = Sink(head_bytes, sizes.usize, self._budget, what, into)
         raw_digest = hashlib.sha256() if self._raw and sizes.csize else None
-        stream = decompressor(central.method, what)
+        stream = _decompressor(central.method, what)
         slack = hashlib.sha256()
         slack_size = 0
         left = sizes.csize
@@ -433,12 +433,8 @@ class _Bz2OrLzma:
         return self._stream.eof or csize == 0
 
 
-def decompressor(method: int, what: str) -> Any:
-    """Something with ``feed(chunk, sink)``, which gives back bytes after the stream's end, and ``finished(csize)``.
-
-    Raises:
-        UnreadableError: this compression cannot be read.
-    """
+def _decompressor(method: int, what: str) -> Any:
+    """Something with ``feed(chunk, sink)``, which gives back bytes after the stream's end, and ``finished(csize)``."""
     if method == 0:
         return _Stored()
     if method == 8:

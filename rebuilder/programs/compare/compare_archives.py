@@ -97,7 +97,7 @@ def _judged(paths: tuple[str, str], archives: tuple[Any, Any]) -> dict[str, Any]
         return _document("different", problem=problem)
 
     document = _document("equivalent", metadata_differences(*archives), normalisations=needed)
-    return {**document, **recorded(paths, archives, needed)}
+    return {**document, **_recorded(paths, archives, needed)}
 
 
 def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
@@ -229,7 +229,7 @@ def _document(
     }
 
 
-def recorded(paths: tuple[str, str], archives: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _recorded(paths: tuple[str, str], archives: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """The record of two archives: ``{"record": …}``, see ``replay_zip`` and ``replay_tar``.
 
     Args:

@@ -72,7 +72,7 @@ def unpack(file: BinaryIO, out: str, machine: str, covered: list[str]) -> dict[s
         "what": found.what,
         "sha256": found.sha256,
         "variables": dict(found.variables),
-        "provides": provided(os.path.join(out, "root")),
+        "provides": _provided(os.path.join(out, "root")),
         "left_out": tree.left_out,
     }
 
@@ -115,7 +115,7 @@ _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
 _TOOL = re.compile(r"(auditwheel|pip)-(\d{1,4}(?:\.\d{1,4}){0,3})(?:-[\w.]+)?\.(?:dist|egg)-info")
 
 
-def provided(root: str) -> dict[str, str]:
+def _provided(root: str) -> dict[str, str]:
     """By rule: ``python`` of the system, interpreters below ``opt/python`` by their tag, ``gcc``, and some tools.
 
     Images of the manylinux and musllinux kind have interpreters as ``/opt/python/TAG/bin/python`` and tools in

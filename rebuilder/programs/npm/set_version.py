@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", newline="") as file:
             text = file.read()
-        text = with_version(text, options.version)
+        text = _with_version(text, options.version)
         with open(path, "w", encoding="utf-8", newline="") as file:
             file.write(text)
     except (OSError, ValueError, RecursionError) as trouble:
@@ -34,12 +34,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def with_version(text: str, version: str) -> str:
-    """The same text with another version of the package.
-
-    Raises:
-        ValueError: it is no object of JSON, or has no place for a version.
-    """
+def _with_version(text: str, version: str) -> str:
+    """The same text with another version of the package."""
     before = json.loads(text.removeprefix("\ufeff"))
     if not isinstance(before, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - as what is no JSON at all

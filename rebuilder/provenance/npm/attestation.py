@@ -79,7 +79,7 @@ def check(entry: Any, target: AttestedRelease, trust: TrustRoot, now: datetime, 
     """
     found = fields(facts.take(entry, NPM_ATTESTATION), "The attestation", required=["predicateType", "bundle"])
     predicate_type = text(found["predicateType"], "The predicate type")
-    require_known_version(found["bundle"])
+    _require_known_version(found["bundle"])
     bundle = facts.take(found["bundle"], BUNDLE)
 
     def about(signed: Statement) -> None:
@@ -89,10 +89,10 @@ def check(entry: Any, target: AttestedRelease, trust: TrustRoot, now: datetime, 
         facts.proven["subject_holds"] = True
 
     try:
-        return _checked(read(bundle), predicate_type, facts, about, target=target, trust=trust, now=now)
+        return _checked(_read(bundle), predicate_type, facts, about, target=target, trust=trust, now=now)
     except Refused as refusal:
         if facts.undecided(refusal) and "subject_holds" not in facts.proven:
-            certificate, envelope, logged = parts(bundle)
+            certificate, envelope, logged = _parts(bundle)
             known_parts.require(
                 facts, authorities(trust), envelope=envelope, certificate=certificate, entry=logged, subject=about
             )
@@ -130,7 +130,7 @@ def _publish(
         raise Refused("A publish attestation must be signed with the registry's key, not with a certificate.")
     when = log_entry.verify(bundle.entry, authorities(trust))
     key = npm_keys(trust).find(bundle.key_hint, ATTESTATIONS, when)
-    verify_keyed(bundle, key)
+    _verify_keyed(bundle, key)
     facts.proven |= {"key_id": key.key_id, "log_time": when, "log_index": bundle.entry.index}
     log_entry.require_past(when, now)
     signed = _statement(bundle, PUBLISH, about, facts)
@@ -152,7 +152,7 @@ def _provenance(
     """The publisher's workflow says: I built this from there."""
     if bundle.certificate is None:
         raise Refused("Build provenance must be signed with a publisher's certificate, not with a key.")
-    when = verify_certified(bundle, authorities(trust))
+    when = _verify_certified(bundle, authorities(trust))
     publisher = claims.publisher(bundle.certificate)
     facts.proven |= {
         "publisher": publisher,
@@ -250,12 +250,8 @@ class Bundle:
     content: dict[str, Any]
 
 
-def read(value: Any) -> Bundle:
-    """Read a bundle (protobuf-specs, ``Bundle`` 0.1 to 0.3) with a DSSE envelope.
-
-    Raises:
-        Refused: it is malformed or of an unknown version.
-    """
+def _read(value: Any) -> Bundle:
+    """Read a bundle (protobuf-specs, ``Bundle`` 0.1 to 0.3) with a DSSE envelope."""
     what = "The bundle"
     found = fields(value, what, required=["mediaType", "verificationMaterial", "dsseEnvelope"])
     media_type = text(found["mediaType"], f"{what}'s media type")
@@ -283,12 +279,8 @@ def read(value: Any) -> Bundle:
     )
 
 
-def require_known_version(value: Any) -> None:
-    """The bundle is of a version whose members are known.
-
-    Raises:
-        Refused: it is of another one, or does not say.
-    """
+def _require_known_version(value: Any) -> None:
+    """The bundle is of a version whose members are known."""
     what = "The bundle"
     media_type = mapping(value, what).get("mediaType")
     if media_type is None:
@@ -297,12 +289,8 @@ def require_known_version(value: Any) -> None:
         raise not_checkable(f"{what} is of the unknown type {shown(media_type)}.")
 
 
-def parts(bundle: Any) -> tuple[Certificate | None, Envelope | None, LogEntry | None]:
-    """What is there of certificate, signed statement and log entry, whatever else the bundle lacks.
-
-    Raises:
-        Refused: a part that is there is malformed.
-    """
+def _parts(bundle: Any) -> tuple[Certificate | None, Envelope | None, LogEntry | None]:
+    """What is there of certificate, signed statement and log entry, whatever else the bundle lacks."""
     found = mapping(bundle, "The bundle")
     material = mapping(found.get("verificationMaterial") or {}, "The verification material")
     certificate = None
@@ -317,12 +305,8 @@ def parts(bundle: Any) -> tuple[Certificate | None, Envelope | None, LogEntry | 
     )
 
 
-def verify_keyed(bundle: Bundle, key: NpmKey) -> None:
-    """Verify a signature by a bare key and that exactly it is in the log; the log entry itself was verified.
-
-    Raises:
-        Refused: it does not hold.
-    """
+def _verify_keyed(bundle: Bundle, key: NpmKey) -> None:
+    """Verify a signature by a bare key and that exactly it is in the log; the log entry itself was verified."""
     if bundle.timestamps:
         raise not_checkable("It has timestamps of a timestamp authority, which are not expected beside a bare key.")
     if bundle.envelope.key_id != key.key_id:
@@ -331,14 +315,11 @@ def verify_keyed(bundle: Bundle, key: NpmKey) -> None:
     log_entry.bind(bundle.entry, bundle.envelope, key.der)
 
 
-def verify_certified(bundle: Bundle, authorities: Authorities) -> datetime:
+def _verify_certified(bundle: Bundle, authorities: Authorities) -> datetime:
     """Verify a signature by a certificate; give the signed time.
 
     What sigstore-python takes is left to it. It refuses ``intoto`` log entries, and bundles without inclusion
     proof: for those the same steps are taken here, see docs/adr/0009-upstream-attestations.md.
-
-    Raises:
-        Refused: it does not hold.
     """
     assert bundle.certificate is not None  # noqa: S101 - asked for by the caller
     if (bundle.entry.kind, bundle.entry.version) not in {INTOTO, DSSE, HASHEDREKORD}:

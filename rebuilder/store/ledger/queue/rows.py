@@ -44,12 +44,8 @@ def task_columns(order: Order) -> dict[str, Any]:
     return order_columns(order) | same | {"limits": limits}
 
 
-def order_of(row: RowMapping) -> Order:
-    """The order of a task's row.
-
-    Raises:
-        StoreError: it cannot be read.
-    """
+def _order_of(row: RowMapping) -> Order:
+    """The order of a task's row."""
     try:
         reason = Reason(row["reason"])
         return Order(
@@ -73,7 +69,7 @@ def task_of(row: RowMapping) -> Task:
     """
     return Task(
         id=row["id"],
-        order=order_of(row),
+        order=_order_of(row),
         created=row["created"],
         not_before=row["not_before"],
         tries=row["tries"],
@@ -192,7 +188,7 @@ def _queued(connection: Connection, purls: Sequence[str]) -> dict[_File, RowMapp
 
 
 def _raise(connection: Connection, row: RowMapping, order: Order, turns: Turns, now: datetime) -> None:
-    before = order_of(row)
+    before = _order_of(row)
     after = merged(before, order)
     columns = task_columns(after)
     if after.priority != before.priority:
@@ -290,7 +286,7 @@ def note_given_up(connection: Connection, row: RowMapping, now: datetime, senten
     same = (artifact[each] == row[each] for each in ("ecosystem", "purl", "filename"))
     newest = connection.execute(select(func.max(artifact.id)).where(*same)).scalar()
     if newest is not None:
-        columns = _ending(now, sentence, ours=ours, kind=GIVEN_UP) | order_columns(order_of(row))
+        columns = _ending(now, sentence, ours=ours, kind=GIVEN_UP) | order_columns(_order_of(row))
         connection.execute(tables.verification.insert().values(columns | {"artifact_id": newest, "started": now}))
 
 
@@ -313,7 +309,7 @@ def _ending(now: datetime, sentence: str, *, ours: bool, kind: str | None) -> di
 
 def _asked_more(lease: Lease, row: RowMapping) -> bool:
     """Whether more was asked for while somebody was at it: a more thorough look, second runs, or other bytes."""
-    queued, worked_on = order_of(row), lease.task.order
+    queued, worked_on = _order_of(row), lease.task.order
     if queued.double_runs and not worked_on.double_runs:
         return True
     return more_thorough(queued, worked_on) or queued.sha256 != worked_on.sha256
@@ -336,7 +332,7 @@ def again(connection: Connection, lease: Lease, row: RowMapping, not_before: dat
     if _asked_more(lease, row):
         change(connection, row, tries=0, **FREED)
         return
-    before = order_of(row)
+    before = _order_of(row)
     order = retried(before)
     turn = row["turn"] if order.priority == before.priority else Turns(connection, now).after(order)
     columns = task_columns(order) | {"turn": turn, "tries": row["tries"] + 1, "not_before": not_before}
