@@ -56,8 +56,12 @@ class _Chunk(NamedTuple):
     data: bytes
 
 
-def _record(published: tuple[str, TarArchive], rebuilt: tuple[str, TarArchive], names: list[str]) -> dict[str, Any]:
-    """Record the named kinds of metadata of ``published`` for the members of ``rebuilt``; see ``replay_zip.record``."""
+def record(published: tuple[str, TarArchive], rebuilt: tuple[str, TarArchive], names: list[str]) -> dict[str, Any]:
+    """Record the named kinds of metadata of ``published`` for the members of ``rebuilt``; see ``replay_zip.record``.
+
+    Raises:
+        UnwritableError: something about the published archive is not of a form that is written here.
+    """
     _plain(published[1])
     _plain(rebuilt[1])
     place = {(each.raw_name, each.kind): index for index, each in enumerate(published[1].members)}
@@ -85,8 +89,12 @@ def _record(published: tuple[str, TarArchive], rebuilt: tuple[str, TarArchive], 
     return {"format": "tar.gz", "members": len(theirs), "values": values}
 
 
-def _write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryIO) -> None:
-    """Write the rebuilt archive anew, with what was recorded; see ``replay_zip.write``."""
+def write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryIO) -> None:
+    """Write the rebuilt archive anew, with what was recorded; see ``replay_zip.write``.
+
+    Raises:
+        UnwritableError: the document is no such record, or not of this archive.
+    """
     _plain(archive)
     chunks, count = _chunks(gzip_content(path)), len(archive.members)
     if len(chunks) != count:
