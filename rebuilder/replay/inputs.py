@@ -161,7 +161,7 @@ class FromProgram:
 
     def bring(self, each: Input, blobs: Blobs) -> str | None:
         """See :class:`Place`."""
-        if each.role is Role.PROGRAM and each.name.endswith(".pyz"):
+        if each.role is Role.PROGRAM and re.fullmatch(r"[a-z]{1,40}\.pyz", each.name):
             if (family := each.name.removesuffix(".pyz")) not in PROGRAMS:
                 return "This version of rebuilder has no such program."
             blobs.put(program_archive(family))
