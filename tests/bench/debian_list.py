@@ -82,7 +82,7 @@ def main(words: Sequence[str]) -> int:
     with wire(Config(store=options.store, keys=options.store.with_name("keys")), NoDisplay()) as parts:
         ecosystem = parts.ecosystems[Debian.name]
         assert isinstance(ecosystem, Debian)
-        every, sources = updated(ecosystem.archive)
+        every, sources = updated(ecosystem.context.archive)
     fitting = [each for each in every if sources.get(each.source, 1 << 60) <= options.megabytes * 1e6]
     draw = drawn(fitting, options.seed, options.count)[: options.first]
     print(

@@ -142,6 +142,8 @@ class World:
             archive=SimpleNamespace(settings=SimpleNamespace(architecture="amd64"), releases=lambda _: []),
             blobs=self.blobs,
             programs=SimpleNamespace(run=self._compared),
+            releases=("trixie", *self.elsewhere),
+            sandbox="bubblewrap",
         )
         package = BinaryPackage("tiny", "1-1", "amd64", file, source)
         candidates: Any = SimpleNamespace(versions=lambda *_: [SimpleNamespace(package=package)])
@@ -150,7 +152,6 @@ class World:
             planner=FakePlanner(
                 context=context,
                 candidates=candidates,
-                releases=("trixie", *self.elsewhere),
                 notebook=notebook,
                 known=self.known,
                 elsewhere=self.elsewhere,

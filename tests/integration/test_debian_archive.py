@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
-from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
+from rebuilder.ecosystems.debian.context import PlanningContext
+from rebuilder.ecosystems.debian.ecosystem import Debian
 from rebuilder.ecosystems.debian.index import SourceName, source_package, written_dsc
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.attempt import Run
@@ -55,11 +56,11 @@ class Machine:
     def debian(self) -> Debian:
         """The ecosystem."""
         return Debian(
-            Parts(
-                archive=self.opened,
+            PlanningContext(
+                open_archive=self.opened,
                 blobs=self.blobs,
                 programs=InProcessPrograms(self.blobs),
-                run=_no_run,
+                here=_no_run,
                 environments=FakeEnvironments(self.place),
                 memo=self.memo,
                 max_file_bytes=1 << 20,

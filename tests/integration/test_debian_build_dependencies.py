@@ -85,7 +85,7 @@ class Builder:
     def context(self) -> PlanningContext:
         """What another process makes of it."""
         return PlanningContext(
-            archive=self.opened(),
+            open_archive=self.opened,
             blobs=self.blobs,
             programs=InProcessPrograms(self.blobs),
             here=self._run,
@@ -383,7 +383,9 @@ def test_file_that_the_mirror_lacks(builder: Builder, tmp_path: Path) -> None:
     def asked() -> SourceFiles:
         return source_files(context, source, release)
 
-    context = replace(builder.context(), archive=opened(archive, builder.blobs, builder.place, now=lambda: moment[0]))
+    context = replace(
+        builder.context(), open_archive=lambda: opened(archive, builder.blobs, builder.place, now=lambda: moment[0])
+    )
     [release] = context.archive.releases(None)
     for hours in (0, 11.9):
         moment[0] = NOW + timedelta(hours=hours)
@@ -397,11 +399,11 @@ def test_file_that_the_mirror_lacks(builder: Builder, tmp_path: Path) -> None:
         also = f"deb [signed-by={archive.keyring}] {address}/debian trixie main\n"
         (archive.etc_apt / "sources.list.d").mkdir()
         (archive.etc_apt / "sources.list.d/other.list").write_text(also)
-        context = replace(context, archive=builder.opened())
+        context = replace(context, open_archive=builder.opened)
         assert f"{address}/debian/pool/tiny_1-1.tar.gz" == asked().inputs[1].uri
     builder.blobs.path(source.files[0].sha256).unlink()
     (archive.etc_apt / "sources.list.d/other.list").unlink()
     archive.drop()
-    context = replace(context, archive=builder.opened())
+    context = replace(context, open_archive=builder.opened)
     with pytest.raises(NotRebuildable, match="and no list that"):
         asked()

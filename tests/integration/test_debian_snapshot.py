@@ -83,7 +83,7 @@ def machine(request: pytest.FixtureRequest, archive: Archive, keeper: Keeper, tm
 def context(machine: Machine) -> PlanningContext:
     """What versions are looked for with; nothing is built."""
     return PlanningContext(
-        archive=machine.opened(),
+        open_archive=machine.opened,
         blobs=machine.blobs,
         programs=InProcessPrograms(machine.blobs),
         here=cast("Any", None),

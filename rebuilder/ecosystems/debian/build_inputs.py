@@ -180,8 +180,7 @@ def _lacking(
     if context.archive.asked_in_vain(files):
         return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
     hours = PATIENCE.total_seconds() / 3600
-    hint = f"Name another mirror in apt's settings, or a snapshot. If it stays so for {hours:g} hours, it is missing."
-    return UnavailableError(sentence, hint=hint)
+    return UnavailableError(f"{sentence} If it stays so for {hours:g} hours, the verdict is {Verdict.INPUTS_MISSING}.")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -54,16 +54,19 @@ class DebianConventions(Conventions):
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""
-        from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
+        from rebuilder.ecosystems.debian.context import PlanningContext
+        from rebuilder.ecosystems.debian.ecosystem import Debian
         from rebuilder.environments.catalog import catalog
 
         memo = context.memo(self.name)
         return Debian(
-            Parts(
-                archive=partial(apt_archive, context.settings, context.blobs, context.fetcher, context.ca_bundle, memo),
+            PlanningContext(
+                open_archive=partial(
+                    apt_archive, context.settings, context.blobs, context.fetcher, context.ca_bundle, memo
+                ),
                 blobs=context.blobs,
                 programs=context.programs,
-                run=context.run,
+                here=context.run,
                 environments=context.environments,
                 memo=memo,
                 max_file_bytes=context.settings.download_bytes,

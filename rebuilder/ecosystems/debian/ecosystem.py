@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from rebuilder import deb822
-from rebuilder.ecosystems.debian.archive import DebianArchive
 from rebuilder.ecosystems.debian.build_inputs import check_size
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
 from rebuilder.ecosystems.debian.context import PlanningContext
@@ -24,7 +22,6 @@ from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.notebook import Notebook
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.environments.protocol import Environments
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
@@ -37,35 +34,11 @@ from rebuilder.model.text import clipped
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher
-from rebuilder.sandbox.protocol import Programs, Runner
-from rebuilder.store.protocol import Blobs, Memo
 
 DSC_BYTES = 4 << 20
 TEXTS = ("control.tar/*", "data.tar/usr/share/doc/*/changelog.Debian.*")
 """Members of a package whose text is read: all of its control files."""
 SOURCE_TO_PACKAGE = "source-package-to-package"
-_MAINTAINERS = Path("/usr/share/keyrings")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What Debian packages are looked at with."""
-
-    archive: Callable[[], DebianArchive]
-    """Reads apt's settings; called once, when the first package is asked for."""
-    blobs: Blobs
-    programs: Programs
-    run: Runner
-    """Runs what is planned with, on this machine."""
-    environments: Environments
-    memo: Memo
-    max_file_bytes: int
-    """Largest package that is downloaded."""
-    releases: tuple[str, ...] = ()
-    """Releases of Debian that there are build environments of; versions that apt's own lack are looked for there."""
-    sandbox: str = "bubblewrap"
-    maintainers: Path = _MAINTAINERS
-    """Directory of the keys of those who upload source packages."""
 
 
 class Debian(Ecosystem):
@@ -73,30 +46,16 @@ class Debian(Ecosystem):
 
     name = ECOSYSTEM
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, context: PlanningContext) -> None:
         """Nothing is read or asked before the first subject."""
-        self._parts = parts
-        self._candidates = Candidates(lambda: self.archive, parts.releases)
+        self.context = context
+        self._candidates = Candidates(lambda: context.archive, context.releases)
         self._notebook = Notebook()
-        self._opened: DebianArchive | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def archive(self) -> DebianArchive:
-        """The archive that apt's settings name.
-
-        Raises:
-            UsageError: they cannot be understood.
-        """
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._parts.archive()
-            return self._opened
 
     @property
     def fetcher(self) -> Fetcher:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return self.archive.fetcher
+        return self.context.archive.fetcher
 
     def parse(self, text: str) -> Subject:
         """See :func:`rebuilder.ecosystems.debian.subject.parse_subject`."""
@@ -104,7 +63,7 @@ class Debian(Ecosystem):
 
     def named_in(self, path: Path) -> list[Subject]:
         """See :func:`rebuilder.ecosystems.debian.documents.subjects_in`."""
-        return subjects_in(path, self._parts.blobs, self._parts.maintainers, self._candidates)
+        return subjects_in(path, self.context.blobs, self.context.maintainers, self._candidates)
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """What the suites of apt's settings have of a package now, for this machine's architecture."""
@@ -129,7 +88,7 @@ class Debian(Ecosystem):
 
     def project_names(self) -> Iterator[str]:
         """Every binary package that the suites of apt's settings have for this machine's architecture."""
-        archive = self.archive
+        archive = self.context.archive
         names: set[str] = set()
         for release in archive.releases(None):
             for index in archive.indices(release, f"binary-{archive.settings.architecture}/Packages"):
@@ -138,7 +97,8 @@ class Debian(Ecosystem):
 
     def remarks(self) -> tuple[str, ...]:
         """Suites of which a mirror shows an older state than was seen before."""
-        return self._opened.late() if self._opened is not None else ()
+        opened = self.context.opened
+        return opened.late() if opened is not None else ()
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A version has one package for an architecture.
@@ -172,14 +132,14 @@ class Debian(Ecosystem):
     def _given(self, subject: Subject, candidate: Candidate, evidence: Evidence) -> Evidence:
         """The evidence, and what the user gave about the build of the file."""
         notes, sha256 = list(subject.notes), subject.buildinfo_sha256
-        if sha256 and given_build_info(self._parts.blobs.read(sha256), candidate.package.source) is None:
+        if sha256 and given_build_info(self.context.blobs.read(sha256), candidate.package.source) is None:
             notes.append("What was given about its build is about another source package, and not used.")
             sha256 = None
         return evidence.replace(buildinfo_sha256=sha256, notes=(*evidence.notes, *notes))
 
     def _evidence(self, candidate: Candidate) -> Evidence:
         package, index = candidate.package, candidate.index
-        archive, file = self.archive, package.file
+        archive, file = self.context.archive, package.file
         self._candidates.remember(candidate)
         evidence = Evidence(
             artifact=Artifact(
@@ -198,9 +158,9 @@ class Debian(Ecosystem):
             notes=tuple(_notes(candidate)),
         )
         try:
-            check_size(file, self._parts.max_file_bytes)
+            check_size(file, self.context.max_file_bytes)
             try:
-                archive.file(index.release, file, self._parts.max_file_bytes)
+                archive.file(index.release, file, self.context.max_file_bytes)
             except FileGoneError:
                 kept = archive.snapshot
                 if kept is None or kept.take(file, kept.of_binary(package.name, package.version)) is None:
@@ -223,8 +183,8 @@ class Debian(Ecosystem):
             return evidence.replace(obstacle=obstacle, notes=tuple(notes))
         release = candidate.index.release
         try:
-            self.archive.file(release, dsc, DSC_BYTES)
-            notes += dsc_findings(self._parts.blobs.read(dsc.sha256), source, self._parts.maintainers)
+            self.context.archive.file(release, dsc, DSC_BYTES)
+            notes += dsc_findings(self.context.blobs.read(dsc.sha256), source, self.context.maintainers)
         except FetchMismatchError:
             raise
         except UnavailableError as error:
@@ -232,7 +192,7 @@ class Debian(Ecosystem):
         return evidence.replace(
             source=Source(
                 kind=SourceKind.DSC,
-                uri=self.archive.address(release, dsc),
+                uri=self.context.archive.address(release, dsc),
                 digest={"sha256": dsc.sha256},
                 filename=dsc.name,
             ),
@@ -274,31 +234,15 @@ class Debian(Ecosystem):
             return stopped.obstacle
 
     def _planner(self, limits: Limits) -> Planner:
-        parts = self._parts
-        return Planner(
-            context=PlanningContext(
-                archive=self.archive,
-                blobs=parts.blobs,
-                programs=parts.programs,
-                here=parts.run,
-                environments=parts.environments,
-                memo=parts.memo,
-                max_file_bytes=parts.max_file_bytes,
-            ),
-            candidates=self._candidates,
-            releases=parts.releases,
-            limits=limits,
-            sandbox=parts.sandbox,
-            notebook=self._notebook,
-        )
+        return Planner(self.context, self._candidates, limits, self._notebook)
 
     def _inspected(self, file: PublishedFile) -> Inspection:
         given = Input(role=Role.PARAMETERS, name=file.filename, sha256=file.sha256, path="/inputs/package.deb")
-        [inspection] = inspect(self._parts, [given], texts=TEXTS)
+        [inspection] = inspect(self.context, [given], texts=TEXTS)
         return inspection
 
     def _unknown(self, subject: Subject) -> UnknownProjectError:
-        suites = dict.fromkeys(each.suite for each in self.archive.settings.of(subject.suite))
+        suites = dict.fromkeys(each.suite for each in self.context.archive.settings.of(subject.suite))
         return UnknownProjectError(
             f"There is no package {subject.name} in {', '.join(suites)}.",
             hint=NO_UDEBS if subject.name.endswith("-udeb") else "Check the spelling of its name.",

@@ -145,8 +145,9 @@ def case_of(planner: Planner, evidence: Evidence) -> Case:
     if package.architecture not in {"all", planner.architecture}:
         sentence = f"Packages for {package.architecture} are not built on a machine of {planner.architecture}."
         raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
-    if candidate.suite not in planner.releases:
-        sentence = f"There is no build environment of {candidate.suite}; there is one of {', '.join(planner.releases)}."
+    if candidate.suite not in planner.context.releases:
+        known = ", ".join(planner.context.releases)
+        sentence = f"There is no build environment of {candidate.suite}; there is one of {known}."
         raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
     siblings = planner.candidates.siblings(candidate, source)
     version = f"{source.version}{package.rebuild or ''}"
@@ -388,7 +389,7 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
         architecture="all" if case.part == "all" else planner.architecture,
         environment=room.ref,
         limits=limits,
-        sandbox=planner.sandbox,
+        sandbox=planner.context.sandbox,
         entry=_entry(case),
         options=way.options,
         directory=way.directory,

@@ -36,11 +36,8 @@ class Planner:
 
     context: PlanningContext
     candidates: Candidates
-    releases: tuple[str, ...]
-    """Releases of Debian that there are build environments of."""
     limits: Limits = field(default_factory=Limits)
     """What one build may use."""
-    sandbox: str = "bubblewrap"
     notebook: Notebook = field(default_factory=Notebook)
 
     @property
@@ -52,7 +49,7 @@ class Planner:
         """Other releases that can be built in and that the mirrors have."""
         there = {each.suite.removesuffix(each.pocket) for each in self.context.archive.settings.archives}
         there.update(self.candidates.other_releases())
-        return (each for each in self.releases if each != own and each in there)
+        return (each for each in self.context.releases if each != own and each in there)
 
     def listed(self, releases: Iterable[SignedRelease], package: str) -> list[str]:
         """Versions of a package that some states list."""

@@ -82,7 +82,7 @@ def project_builds(planner: Planner, tree: ProjectTree) -> Project:
         unpack=(("/bin/bash", "-ec", _UNPACK, "unpack", unpacked(name), *top),),
         tree=unpacked(name),
         part="-b",
-        sandbox=planner.sandbox,
+        sandbox=planner.context.sandbox,
         limits=planner.limits.replace(disk_bytes=max(planner.limits.disk_bytes, 4 << 30)),
     )
     about = f"Built by dpkg-buildpackage in {base.name} with {len(resolution.packages)} packages of build dependencies."
@@ -137,7 +137,7 @@ def _suite(planner: Planner, packaging: _Packaging) -> tuple[str, tuple[str, ...
     """The release that it is built in: that of the changelog, else the newest that there is."""
     there = [each for each in planner.suites("") if each]
     if not there:
-        known = ", ".join(planner.releases)
+        known = ", ".join(planner.context.releases)
         sentence = f"No mirror in apt's settings has a release that there is a build environment of ({known})."
         raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
     named = [each.partition("-")[0] for each in packaging.suites]
