@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.errors import StoreError
+from rebuilder.errors import UsageError
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.database import choose
 from tests.fakes.verifications import NOW, artifact
@@ -33,7 +33,7 @@ def test_a_ledger_in_memory_works() -> None:
 )
 def test_other_addresses_are_refused_in_a_sentence(where: str) -> None:
     """What is not supported is said, not tried; the address is not repeated, for there may be a password in it."""
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(UsageError) as raised:
         Ledger.open(where)
     assert raised.value.hint
     assert "cret" not in f"{raised.value}{raised.value.hint}"

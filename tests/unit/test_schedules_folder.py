@@ -147,7 +147,7 @@ def test_a_file_that_is_missing_for_a_moment(harness: Harness) -> None:
 def test_no_directory(tmp_path: Path) -> None:
     """A sentence; when it was there before, what it said stays."""
     harness = Harness(tmp_path / "none")
-    assert "cannot be read: No such file or directory" in harness.read().problems[0].label
+    assert "nothing is watched" in harness.read().problems[0].label
     harness.directory.mkdir()
     harness.write("a.toml", watch("a"))
     assert ["a"] == harness.names()

@@ -97,6 +97,10 @@ class Folder:
         try:
             names = sorted(each.name for each in self._directory.iterdir())
             names = [name for name in names if name.endswith(".toml") and name[0] != "."]
+        except FileNotFoundError:
+            said = "This directory is not there yet, so nothing is watched: make it, and put a schedule file into it."
+            problems.append(Remark(file=str(self._directory), message=said))
+            return []
         except NotADirectoryError:
             problems.append(Remark(file=str(self._directory), message="This is a file; name the directory it is in."))
             return []

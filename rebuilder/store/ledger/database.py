@@ -59,7 +59,7 @@ def choose(where: str | Path, *, busy_seconds: float) -> Dialect:
         busy_seconds: How long to wait for other processes that are writing.
 
     Raises:
-        StoreError: it is no address, or one of a database that is not supported.
+        UsageError: it is no address, or one of a database that is not supported.
         OSError: the directory of a file cannot be used.
     """
     url = _url(where)
@@ -82,13 +82,13 @@ def _url(where: str | Path) -> URL:
     try:
         url = make_url(where)
     except (exc.ArgumentError, ValueError):  # not repeated: there may be a password in it
-        raise StoreError(f"The address of the ledger ({kind}://…) is not a database URL.", hint=_EXAMPLES) from None
+        raise UsageError(f"The address of the ledger ({kind}://…) is not a database URL.", hint=_EXAMPLES) from None
     if url.drivername == "sqlite":
         return url
     if url.drivername not in {"postgresql", "postgresql+psycopg", "postgres"}:
-        raise StoreError(f"A ledger in {kind} is not supported.", hint=_EXAMPLES)
+        raise UsageError(f"A ledger in {kind} is not supported.", hint=_EXAMPLES)
     if "@" in f"{url.host}{url.database}":  # the rest of a password would be shown as the host
-        raise StoreError(
+        raise UsageError(
             "The address of the ledger has more than one @.", hint="Write %40 for an @ in the user name or password."
         )
     return url.set(drivername="postgresql+psycopg")
@@ -194,7 +194,7 @@ class Database:
 
     Raises:
         StoreError: it cannot be opened, is damaged, or was made by a newer version of this program.
-        UsageError: it is of an older version, and is to stay so.
+        UsageError: the address cannot be meant, or it is of an older version and is to stay so.
     """
 
     def __init__(self, where: str | Path, *, busy_seconds: float, upgrade: bool = True) -> None:
