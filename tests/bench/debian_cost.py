@@ -111,14 +111,15 @@ class _Bare:
         for each in definition.inputs:
             shutil.copyfile(blobs.path(each.sha256), bare.sources / Path(each.path).name)
         bare.unpacked.mkdir()
-        bare._run(bare.unpacked, *definition.commands[0])
+        for command in definition.commands[:-1]:
+            bare._run(bare.unpacked, *command)
         return bare
 
     def build(self) -> float:
         """CPU seconds of ``dpkg-buildpackage``, in a copy of the unpacked source."""
         copied = self.unpacked.with_name("copied")
         shutil.copytree(self.unpacked, copied, symlinks=True)
-        spent = self._run(copied, *self.definition.commands[1])
+        spent = self._run(copied, *self.definition.commands[-1])
         assert list(copied.glob("*.deb")), f"{self.definition.purl} was not built"
         shutil.rmtree(copied)
         return spent
@@ -127,7 +128,7 @@ class _Bare:
         lower = ":".join(map(str, self.layers))
         inside = ["--ro-bind", str(place.parent / "root"), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         inside += ["--tmpfs", "/build", "--bind", str(place), PLACE, "--chdir", PLACE, "--unshare-net", "--clearenv"]
-        inside += ["--tmpfs", "/inputs", "--ro-bind", str(self.sources), "/inputs/source"]
+        inside += ["--tmpfs", "/out", "--tmpfs", "/inputs", "--ro-bind", str(self.sources), "/inputs/source"]
         for name, value in self.definition.environment.items():
             inside += ["--setenv", name, value]
         (place.parent / "root").mkdir(exist_ok=True)
