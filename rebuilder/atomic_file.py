@@ -18,12 +18,12 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | geta
 
 @contextlib.contextmanager
 def replacing(
-    file: Path,
+    file: Path | str,
     *,
     mode: int | None = 0o644,
     durable: bool = False,
     replace: bool = True,
-    drafts: Path | None = None,
+    drafts: Path | str | None = None,
 ) -> Iterator[BinaryIO]:
     """A draft to write into, which becomes the file when the block ends; an error in the block leaves all as it was.
 
@@ -37,7 +37,8 @@ def replacing(
     Raises:
         OSError: it cannot be written.
     """
-    draft = (drafts or file.parent) / f"{DRAFT}{secrets.token_hex(12)}"
+    directory = os.path.dirname(file) or "."  # noqa: PTH120 - a site has a million files
+    draft = f"{drafts or directory}/{DRAFT}{secrets.token_hex(12)}"
     descriptor = os.open(draft, _NEW, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(descriptor, "wb") as opened:
@@ -48,14 +49,17 @@ def replacing(
             if durable:
                 os.fsync(descriptor)
         if replace:
-            draft.replace(file)
+            os.replace(draft, file)  # noqa: PTH105
         else:
             with contextlib.suppress(FileExistsError):
-                file.hardlink_to(draft)
-        if durable and os.name == "posix":
-            sync_directory(file.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+                os.link(draft, file)
+            os.unlink(draft)  # noqa: PTH108
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)  # noqa: PTH108
+        raise
+    if durable and os.name == "posix":
+        sync_directory(directory)
 
 
 def write_whole(file: Path, data: bytes, *, mode: int | None = 0o644, durable: bool = False) -> None:
@@ -68,7 +72,7 @@ def write_whole(file: Path, data: bytes, *, mode: int | None = 0o644, durable: b
         draft.write(data)
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: Path | str) -> None:
     """Have the names in a directory on the disk.
 
     Raises:

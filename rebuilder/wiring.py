@@ -48,6 +48,7 @@ from rebuilder.signing.keys import Algorithm, public_keys, raw_public
 from rebuilder.signing.statements import Builder
 from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
+from rebuilder.site.written import Written
 from rebuilder.stopwatch import Progress, Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles
@@ -289,7 +290,7 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
         site=site,
         clock=clock,
         agreement=agreement,
-        log=_log_writer(config, ledger, clock, agreement, directory),
+        log=_log_writer(config, ledger, clock, agreement, directory, written=site.written),
         directory=directory,
         rebuilderd=RebuilderdWriter(
             book=ledger.package_book,
@@ -303,7 +304,13 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
 
 
 def _log_writer(
-    config: Config, ledger: Ledger, clock: Clock, agreement: Agreement, directory: KeyDirectory
+    config: Config,
+    ledger: Ledger,
+    clock: Clock,
+    agreement: Agreement,
+    directory: KeyDirectory,
+    *,
+    written: Written,
 ) -> LogWriter:
     opened = open_key(config.signing.checkpoints, config.keys / "log.pem", Algorithm.ED25519, store=config.store)
     key = JudgedKey(opened, Use.CHECKPOINTS, directory, clock)
@@ -316,7 +323,7 @@ def _log_writer(
         agreement=agreement,
         name=quote(name, safe=":/@,;=~!$&'()*[]?#%"),
         state=config.keys / "log.checkpoint",
-        files=LogFiles(config.site_directory),
+        files=LogFiles(config.site_directory, written),
         clock=clock,
         witnesses=tuple(Witness(NoteKey.read(each.key), each.url) for each in config.log.witnesses),
     )

@@ -186,13 +186,22 @@ with_settings(app.command(), "store")(replay)
 
 
 @with_settings(app.command(), "store", "keys", "site")
-def publish(config: Config) -> None:
-    """Write the whole static site from what is stored."""
+def publish(
+    config: Config,
+    *,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Make every page and check every signature again, also of what is as it was.")
+    ] = False,
+) -> None:
+    """Write the whole static site from what is stored.
+
+    What was written of the same, and nobody touched since, is left as it is.
+    """
     from rebuilder.wiring import publishing
 
     refuse_missing(config.ledger_place, hint=NOTHING_STORED)
     with publishing(config) as signer:
-        count = signer.publish_all()
+        count = signer.publish_all(anew=anew)
     typer.echo(f"{count} artifact {'page' if count == 1 else 'pages'} written; open {config.site_directory}/index.html")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -261,6 +262,7 @@ def path_part(*parts: str) -> str:
     return "/".join(part.replace(".", "%2E") if set(part) == {"."} else part for part in encoded)
 
 
+@lru_cache(1024)
 def page_path(ecosystem: str, name: str, version: str, filename: str, sha256: str) -> str:
     """Directory of an artifact's page below the site's root, without a slash at its end.
 

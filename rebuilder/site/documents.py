@@ -184,13 +184,13 @@ def _by_line(about: Mapping[str, Any], files: Sequence[Summary]) -> bytes:
     return f'{head},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
 
 
-def statements_document(known: bytes | None, sha256: Sha256, statement: LoggedStatement) -> bytes:
-    """``sha256/AB/DIGEST/index.json`` with one statement more; ``known`` is the document as it was, if there is one."""
+def statements_document(known: bytes | None, sha256: Sha256, fresh: Sequence[LoggedStatement]) -> bytes:
+    """``sha256/AB/DIGEST/index.json`` with more statements; ``known`` is the document as it was, if there is one."""
     try:
         before = Statements.model_validate_json(known or b"").statements
     except ValidationError:
         before = ()
-    rows = {each.number: each for each in (*before, statement)}
+    rows = {each.number: each for each in (*before, *fresh)}
     newest = tuple(rows[number] for number in sorted(rows, reverse=True))
     return indented_json(Statements(sha256=sha256, statements=newest).document())
 

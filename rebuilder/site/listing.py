@@ -45,8 +45,10 @@ from rebuilder.site.pages.lists import (
     release_path,
     worst,
 )
+from rebuilder.site.processes import by_processes
 from rebuilder.site.rows import artifact_key, by_version, newest_first, prefix_of
 from rebuilder.site.writing import Writer, carries
+from rebuilder.site.written import Written, digest
 
 MOST_TOGETHER = 500
 """Files on one page of projects; more are divided by the next letter of their projects, unless it is one project."""
@@ -100,6 +102,8 @@ class Listing:
         page: Renders a page with a template from its model, and writes it.
         about: Further fields of the document of the front page: who verifies, and with which key.
         address: Where the site is published; None: not known.
+        written: What was written of what.
+        circumstances: Names all that every page is made of.
     """
 
     root: Path
@@ -107,6 +111,8 @@ class Listing:
     page: Callable[[str, str, object], None]
     about: Mapping[str, str]
     address: str | None
+    written: Written
+    circumstances: str
 
     def write(self, files: Sequence[Summary], days: tuple[Bucket, ...], front: Front, made_from: str) -> None:
         """Write all of it.
@@ -138,8 +144,8 @@ class Listing:
         names: set[str] = set()
         for initial, chosen in sorted(by_initial.items()):
             known.projects |= self._divided(initial, chosen, sorted(by_initial), names)
-        for _, rows in _by_project(files):
-            self._project(rows, rows)
+        for notes in by_processes(self._projects, [rows for _, rows in _by_project(files)]):
+            self.written.keep(notes)
         self._front(known, front, made_from)
         # Only now, when nothing links to them.
         for kind in KINDS:
@@ -313,6 +319,17 @@ class Listing:
         if found is not None and data_path(projects_path(prefix)) not in found.parts:
             prefixes = {Path(each).stem for each in found.parts}
             self._parts(above, sorted({*prefixes, prefix}), initials)
+
+    def _projects(self, projects: Sequence[Sequence[Summary]]) -> dict[str, str]:
+        """Write what is about some projects, as far as it is not what it is to be; give notes on it."""
+        for files in projects:
+            page = project_path(files[0].ecosystem, files[0].name).removesuffix("/index.html")
+            made_of = digest(self.circumstances, *(each.model_dump_json() for each in files))
+            if not self.written.has(page, made_of):
+                with self.writer.noting() as paths:
+                    self._project(files, files)
+                self.written.wrote(page, made_of, [f"/{each}" for each in paths])
+        return self.written.give()
 
     def _project(self, files: Sequence[Summary], changed: Sequence[Summary]) -> None:
         """Write what is about one project.

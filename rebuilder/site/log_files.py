@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rebuilder.log.entry import CHECKPOINT, KEY, LOG, LogEntry, digest_path, named_by_sha512
 from rebuilder.log.note import Note
 from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import HASH, WIDTH, Nodes, bundle, inclusion_path, tile_path, widths
+from rebuilder.model.value import Sha256
 from rebuilder.site.documents import LoggedStatement, digests_document, statements_document
+from rebuilder.site.processes import by_processes
 from rebuilder.site.writing import Writer
+from rebuilder.site.written import Written, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,10 @@ class Tree:
 class LogFiles:
     """Writes the log below the site's root; a file that is right already is left alone."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, written: Written) -> None:
         self._root = root
         self._writer = Writer(root)
+        self._written = written
 
     def checkpoint(self) -> bytes | None:
         """The published one; None: nothing is published yet."""
@@ -53,39 +58,52 @@ class LogFiles:
         for level, total in widths(tree.size):
             for index, width in _tiles(published >> (8 * level), total):
                 self._tile(tile_path(level, index, width), tree.tile(level, index)[: width * HASH])
-        for index, width in _tiles(published, tree.size):
+        bundles = list(_tiles(published, tree.size))
+        for notes in by_processes(partial(self._bundles, (note, key), tree, published), bundles, at_once=8):
+            self._written.keep(notes)
+        self._writer.write(KEY, key.encode() + b"\n")
+        self._writer.write(CHECKPOINT, note.encode())
+
+    def _bundles(
+        self, signed: tuple[Note, str], tree: Tree, published: int, bundles: Sequence[tuple[int, int]]
+    ) -> dict[str, str]:
+        """Write some entries and their statements, as far as they are not what they are to be; give notes on them."""
+        for index, width in bundles:
             start = index * WIDTH
             rows = tree.entries(start, start + width)
             self._tile(tile_path(None, index, width), bundle([entry for entry, _ in rows]))
-            for number, (data, envelope) in enumerate(rows, start):
-                if number >= published and envelope is not None:
-                    proof = LogProof(number, tuple(inclusion_path(number, tree.size, tree.nodes)), note, data)
-                    self._statement(number, LogEntry.read(data), envelope, proof)
-        self._writer.write(KEY, key.encode() + b"\n")
-        self._writer.write(CHECKPOINT, note.encode())
+            made_of = digest(signed[1], *(part for row in rows for part in row))
+            if published > start or not self._written.has(f"{LOG}/{index}", made_of):
+                with self._writer.noting() as paths:
+                    self._statements(max(start, published), rows[max(0, published - start) :], signed[0], tree)
+                if published <= start:
+                    self._written.wrote(f"{LOG}/{index}", made_of, [f"/{each}" for each in dict.fromkeys(paths)])
+        return self._written.give()
 
     def _tile(self, path: str, data: bytes) -> None:
         self._writer.write(f"{LOG}/{path}", data)
         if not path.rpartition("/")[0].endswith(".p"):
             self._writer.remove_directory(f"{LOG}/{path}.p")
 
-    def _statement(self, number: int, entry: LogEntry, envelope: str, proof: LogProof) -> None:
-        for subject in dict.fromkeys(entry.subjects):
-            directory = digest_path(subject)
-            row = LoggedStatement(
-                number=number,
-                logged=entry.logged,
-                predicate_type=entry.predicate_type,
-                key_id=entry.key_id,
-                envelope=f"{number}.dsse.json",
-                proof=f"{number}.tlog-proof",
-            )
-            self._writer.write(f"{directory}/{row.envelope}", envelope.encode())
-            self._writer.write(f"{directory}/{row.proof}", proof.encode())
-            listing = f"{directory}/index.json"
-            self._writer.write(listing, statements_document(self._read(listing), subject, row))
-        for sha512, sha256 in named_by_sha512(envelope).items():
-            self._writer.write(f"{digest_path(sha512)}/index.json", digests_document(sha256, sha512))
+    def _statements(self, start: int, rows: Sequence[tuple[bytes, str | None]], note: Note, tree: Tree) -> None:
+        listed: dict[Sha256, list[LoggedStatement]] = {}
+        for number, (data, envelope) in enumerate(rows, start):
+            if envelope is None:
+                continue
+            entry, names = LogEntry.read(data), (f"{number}.dsse.json", f"{number}.tlog-proof")
+            proof = LogProof(number, tuple(inclusion_path(number, tree.size, tree.nodes)), note, data)
+            about = {"logged": entry.logged, "predicate_type": entry.predicate_type, "key_id": entry.key_id}
+            for subject in dict.fromkeys(entry.subjects):
+                self._writer.write(f"{digest_path(subject)}/{names[0]}", envelope.encode())
+                self._writer.write(f"{digest_path(subject)}/{names[1]}", proof.encode())
+                row = LoggedStatement(number=number, envelope=names[0], proof=names[1], **about)
+                listed.setdefault(subject, []).append(row)
+            for sha512, sha256 in named_by_sha512(envelope).items():
+                self._writer.write(f"{digest_path(sha512)}/index.json", digests_document(sha256, sha512))
+        with self._writer.alone():  # others write statements about the same files
+            for subject, fresh in listed.items():
+                listing = f"{digest_path(subject)}/index.json"
+                self._writer.write(listing, statements_document(self._read(listing), subject, fresh))
 
     def _read(self, path: str) -> bytes | None:
         try:

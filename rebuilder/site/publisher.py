@@ -32,11 +32,12 @@ from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
 from rebuilder.site.pages.incident import incident_page
 from rebuilder.site.pages.lists import project_path
 from rebuilder.site.pages.operate import operate_page
-from rebuilder.site.rendering import Renderer
+from rebuilder.site.rendering import Renderer, private_directory
 from rebuilder.site.rows import artifact_key, current, newest_first
 from rebuilder.site.sections.accounting import DEFINITION, LOG
 from rebuilder.site.sections.build import derived_file
 from rebuilder.site.writing import Unlisted, Writer, made_from
+from rebuilder.site.written import Written, digest, program
 from rebuilder.store.protocol import Blobs
 from rebuilder.vulnerabilities import Export, newest
 
@@ -93,6 +94,10 @@ class Site:
         self._writer = Writer(root)
         self._unlisted = Unlisted(root)
         self._renderer = Renderer(verifier, cache)
+        notes = f"written-{sha256_hex(str(root.absolute()).encode())[:16]}"
+        self.written = Written(root, cache / notes if cache is not None and private_directory(cache) else None)
+        self._shared: dict[str, list[str]] = {}
+        """What pages share that was written by this process, and what goes with it."""
 
     def write_artifact(
         self,
@@ -101,6 +106,7 @@ class Site:
         alarms: Sequence[RecordedAlarm],
         *,
         doubt: str | None = None,
+        made_of: str = "",
     ) -> Path:
         """Write the directory of one artifact and return the path of its ``index.html``.
 
@@ -109,6 +115,7 @@ class Site:
             history: All verifications of the project, in any order; this one may be among them.
             alarms: Alarms that are kept; those about this file are shown.
             doubt: Why nobody should believe it; said before all else.
+            made_of: Names all of these; kept with the page, for :meth:`has`.
 
         Raises:
             StoreError: the directory cannot be written. The page before, if any, is still whole.
@@ -135,30 +142,52 @@ class Site:
                 address=f"{self._address.rstrip('/')}/{href(directory)}" if self._address else None,
             ),
         )
-        self._write_environments(report)
+        shared = self._write_environments(report)
+        if signed.key_id != self._key_id:
+            shared.add(f"keys/{signed.key_id}.pem")
         self._begin()
-        # The page last: it never links to a file that is not there yet.
-        for name, (_, data) in files.items():
-            self._writer.write(f"{directory}/{name}", data)
-        self._writer.write(f"{directory}/index.html", self._html("artifact.html", page))
-        self._writer.remove_others(directory, {"index.html", *files})
+        whole = {name: data for name, (_, data) in files.items()} | {"index.html": self._html("artifact.html", page)}
+        self._writer.write_directory(directory, whole)
+        if not missing:
+            made_of = digest(self._circumstances, made_of)
+            self.written.wrote(directory, made_of, [".", *whole, *(f"/{each}" for each in sorted(shared))])
         return self.root / directory / "index.html"
 
-    def _write_environments(self, report: Report) -> None:
-        """What the build environments of a report were made from, each once for the whole site."""
-        finishing = [each.finishing.definition for each in report.attempts if each.finishing is not None]
-        for tree in {each.toolchain.sha256 for each in (*_definitions(report), *finishing)}:
-            self._write_environment(tree)
-        for each in report.sboms:
-            if each.environment is not None and not (self.root / each.path).exists() and self._blobs.has(each.sha256):
-                self._writer.write(each.path, self._blobs.read(each.sha256))
+    def has(self, artifact: Summary, made_of: str) -> bool:
+        """Whether the page of a file was made of just this, and nobody touched it since."""
+        directory = page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
+        return self.written.has(directory, digest(self._circumstances, made_of))
 
-    def _write_environment(self, tree: Sha256) -> None:
+    @property
+    def _circumstances(self) -> str:
+        """Names all that every page is made of."""
+        osv = self._osv.stat().st_mtime_ns if self._osv is not None and self._osv.exists() else None
+        about = (self._verifier, self._key_id, self._public, self._operated, self._address, str(self._osv), osv)
+        return digest(program(), repr(about))
+
+    def _write_environments(self, report: Report) -> set[str]:
+        """What the build environments of a report were made from, each once for the whole site; where that is."""
+        finishing = [each.finishing.definition for each in report.attempts if each.finishing is not None]
+        trees = {each.toolchain.sha256 for each in (*_definitions(report), *finishing)}
+        found = {path for tree in trees for path in self._environment_files(tree)}
+        for each in report.sboms:
+            if each.environment is not None:
+                if each.path not in self._shared and self._blobs.has(each.sha256):
+                    self._writer.write(each.path, self._blobs.read(each.sha256))
+                    self._shared[each.path] = [each.path]
+                found.update(self._shared.get(each.path, []))
+        return found
+
+    def _environment_files(self, tree: Sha256) -> list[str]:
         path = f"{PUBLISHED}/{tree}.json"
-        if not (self.root / path).exists() and (document := self._environment(tree)) is not None:
-            if (base := Record.model_validate_json(document).base) is not None:
-                self._write_environment(base)
-            self._writer.write(path, document)
+        if path not in self._shared:
+            below: list[str] = []
+            if (document := self._environment(tree)) is not None:
+                if (base := Record.model_validate_json(document).base) is not None:
+                    below = self._environment_files(base)
+                self._writer.write(path, document)
+            self._shared[path] = [path, *below] if (self.root / path).exists() else []
+        return self._shared[path]
 
     def write_index(
         self,
@@ -261,7 +290,7 @@ class Site:
     @property
     def _listing(self) -> Listing:
         about = {"verifier": self._verifier, "key_id": self._key_id}
-        return Listing(self.root, self._writer, self._page, about, self._address)
+        return Listing(self.root, self._writer, self._page, about, self._address, self.written, self._circumstances)
 
     def _made_from(self, trust: str) -> str:
         return made_from(self._verifier, self._key_id, self._operated, self._address, trust)

@@ -65,10 +65,14 @@ def _bytecode_cache(directory: Path) -> BytecodeCache | None:
             with contextlib.suppress(OSError):
                 super().dump_bytecode(bucket)
 
+    return Cache(str(directory)) if private_directory(directory) else None
+
+
+def private_directory(directory: Path) -> bool:
+    """Whether there is such a directory by now, and nobody else can put anything there."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.lstat()
     except OSError:
-        return None
-    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
-    return Cache(str(directory)) if private else None
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022

@@ -7,7 +7,8 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,16 @@ class Writer:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._noting: list[str] | None = None
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[list[str]]:
+        """Where everything is that is written meanwhile, or was right already."""
+        self._noting = paths = list[str]()
+        try:
+            yield paths
+        finally:
+            self._noting = None
 
     def write(self, path: str, data: bytes) -> bool:
         """Make the file at ``path`` (below the root) hold ``data``; True when it did not already.
@@ -34,16 +45,60 @@ class Writer:
         Raises:
             StoreError: the disk is full, read-only, or has no room for such a name.
         """
-        target = self._root / path
+        target = f"{self._root}/{path}"
+        if self._noting is not None:
+            self._noting.append(path)
         try:
-            if self._holds(target, data):
+            if _holds(target, data):
                 return False
             self._replace(target, data)
         except OSError as error:
-            raise StoreError(
-                f"The page {target} cannot be written: {error.strerror or error}.",
-                hint="Make room or mend the permissions there, then run `rebuilder publish`: nothing else is lost.",
-            ) from error
+            raise _unwritten(target, error) from error
+        return True
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes that ask for the same from reading and writing what they share."""
+        directory = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
+
+    def write_directory(self, directory: str, files: Mapping[str, bytes]) -> None:
+        """Make a directory hold these files and no others: a new one appears whole, in another each file is replaced.
+
+        The last file is replaced last: it never leads to one that is not there yet.
+
+        Raises:
+            StoreError: as for :meth:`write`.
+        """
+        target = self._root / directory
+        try:
+            if not target.exists() and self._appeared(target, files):
+                return
+        except OSError as error:
+            raise _unwritten(target, error) from error
+        for name, data in files.items():
+            self.write(f"{directory}/{name}", data)
+        self.remove_others(directory, set(files))
+
+    def _appeared(self, target: Path, files: Mapping[str, bytes]) -> bool:
+        """Whether a new directory came of it; False: another process was quicker."""
+        draft = self._root / PARTIAL / secrets.token_hex(12)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir(parents=True)
+        try:
+            for name, data in files.items():
+                with open(f"{draft}/{name}", "xb") as opened:  # noqa: PTH123 - there are many
+                    opened.write(data)
+            draft.rename(target)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            if not target.is_dir():
+                raise
+            return False
         return True
 
     def remove_others(self, directory: str, keep: set[str], ending: str = "") -> None:
@@ -76,24 +131,20 @@ class Writer:
             for entry in list(os.scandir(self._root / PARTIAL)):
                 written = datetime.fromtimestamp(entry.stat(follow_symlinks=False).st_mtime, UTC)
                 if now - written > _ABANDONED and not entry.name.startswith(_UNLISTED):
-                    Path(entry.path).unlink(missing_ok=True)
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    else:
+                        Path(entry.path).unlink(missing_ok=True)
 
-    @staticmethod
-    def _holds(target: Path, data: bytes) -> bool:
-        try:
-            return target.stat().st_size == len(data) and target.read_bytes() == data
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-
-    def _replace(self, target: Path, data: bytes) -> None:
+    def _replace(self, target: str, data: bytes) -> None:
         # A directory of its own, so that no listing of a page's directory ever shows an unfinished file; on the
         # same file system, so that the rename is atomic. Mode from the umask: a web server has to read it.
-        partial = self._root / PARTIAL
+        partial = f"{self._root}/{PARTIAL}"
         try:
             _replace(target, data, partial)
         except FileNotFoundError:  # one of the directories is not there yet
-            partial.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(partial, exist_ok=True)  # noqa: PTH103 - pathlib takes longer than the kernel
+            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
             _replace(target, data, partial)
 
 
@@ -174,7 +225,22 @@ class Unlisted:
         return True
 
 
-def _replace(target: Path, data: bytes, drafts: Path) -> None:
+def _holds(target: str, data: bytes) -> bool:
+    try:
+        with open(target, "rb", buffering=0) as file:  # noqa: PTH123
+            return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _unwritten(target: Path | str, error: OSError) -> StoreError:
+    return StoreError(
+        f"The page {target} cannot be written: {error.strerror or error}.",
+        hint="Make room or mend the permissions there, then run `rebuilder publish`: nothing else is lost.",
+    )
+
+
+def _replace(target: str, data: bytes, drafts: str) -> None:
     with replacing(target, mode=None, drafts=drafts) as draft:
         draft.write(data)
 

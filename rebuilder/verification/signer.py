@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from rebuilder.clock import Clock
@@ -37,8 +39,10 @@ from rebuilder.signing.key_list import KeyListError, Use
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.signing.vocabulary import INCIDENT_TYPE
+from rebuilder.site.processes import by_processes
 from rebuilder.site.publisher import Site
 from rebuilder.site.rows import artifact_key
+from rebuilder.site.written import digest, program
 from rebuilder.store.blobs import sha512_of
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.component_book import Component
@@ -46,14 +50,31 @@ from rebuilder.store.protocol import Blobs
 from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.published_keys import PublishedKeys
 
-_Around = tuple[Sequence[Summary], Sequence[RecordedAlarm]]
 _FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
 _ROWS_AT_ONCE = 1000
 """Rows whose statements are held in memory together."""
-_PAGES_AT_ONCE = 200
-"""Pages for which the ledger is asked together."""
 _CLOSED_ALARMS = 1000
 """Alarms among which the page looks for those that were acknowledged or have cleared; open ones are all there."""
+
+
+@dataclass
+class _Done:
+    """What came of writing some pages, in whichever process."""
+
+    written: int = 0
+    refused: list[CorruptError] = field(default_factory=list)
+    agreed: dict[bytes, Beyond] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What a page shows besides its report."""
+
+    history: Sequence[Summary]
+    alarms: Sequence[RecordedAlarm]
+    said: str
+    """Names all of it."""
 
 
 @dataclass(frozen=True)
@@ -214,21 +235,36 @@ class Signer:
 
     def _write_pages(self, summaries: Iterable[Summary]) -> tuple[int, list[CorruptError]]:
         """Write the pages of reports that are what was signed; give their number, and what is wrong with the others."""
-        written, refused = 0, list[CorruptError]()
-        ordered = sorted(summaries, key=_project)
-        for start in range(0, len(ordered), _PAGES_AT_ONCE):
-            some = ordered[start : start + _PAGES_AT_ONCE]
-            around = self._around({_project(each) for each in some}, {each.purl for each in some})
-            reports = self.ledger.signed_reports(some)
-            for summary in some:
-                try:
-                    if (read := reports.get(summary.identity)) is not None:
-                        self._write_page(read(), *around(summary))
-                        written += 1
-                except CorruptError as error:
-                    self._alarm(summary.purl, summary.filename, error)
-                    refused.append(error)
-        return written, refused
+        done = _Done()
+        for found in by_processes(self._write_some, sorted(summaries, key=_project)):
+            self._agreed.update(found.agreed)
+            self.site.written.keep(found.notes)
+            done.written += found.written
+            done.refused += found.refused
+        return done.written, done.refused
+
+    def _write_some(self, some: Sequence[Summary]) -> _Done:
+        """Write some hundred pages, as far as they are not what they are to be."""
+        done, before = _Done(), len(self._agreed)
+        around = self._around({_project(each) for each in some}, {each.purl for each in some})
+        reports, doubted = self.ledger.signed_reports(some), self.keys.doubted()
+        for row in some:
+            try:
+                if (kept := reports.get(row.identity)) is not None:
+                    made_of = self._made_of(kept.parts, around(row), doubted.get(row.identity))
+                    if not self.site.has(row, made_of):
+                        self._write_page(kept.read(), around(row), made_of)
+                    done.written += 1
+            except CorruptError as error:
+                self._alarm(row.purl, row.filename, error)
+                done.refused.append(error)
+        done.agreed = dict(islice(self._agreed.items(), before, None))
+        done.notes = self.site.written.give()
+        return done
+
+    def _made_of(self, signed: Sequence[str | bytes | None], around: _Around, doubt: str | None) -> str:
+        """Names all that a page is made of: all that is kept of its report, and what it shows besides."""
+        return digest(repr(sorted(self.agreement.keys.items())), *signed, around.said, doubt)
 
     def _around(self, projects: Collection[tuple[str, str]], purls: Collection[str]) -> Callable[[Summary], _Around]:
         """What pages of these projects and releases show besides reports, by file."""
@@ -236,13 +272,20 @@ class Signer:
             defaultdict[tuple[str, str], list[Summary]](list),
             defaultdict[str, list[RecordedAlarm]](list),
         )
-        for row in self.agreeing(self.ledger.histories(projects)):
+        for row in self.told(self.ledger.histories(projects)):
             histories[_project(row)].append(row)
         for each in self.ledger.alarm_book.about(*purls):
             # A foreign file of its name on some disk says nothing about a published file.
             if each.alarm.kind not in _FOREIGN:
                 alarms[each.alarm.purl].append(each)
-        return lambda summary: (histories[_project(summary)], alarms[summary.purl])
+        said = {project: digest(*(each.model_dump_json() for each in rows)) for project, rows in histories.items()}
+
+        def around(row: Summary) -> _Around:
+            about = alarms[row.purl]
+            told = digest(said.get(_project(row)), *(each.model_dump_json() for each in about))
+            return _Around(histories[_project(row)], about, told)
+
+        return around
 
     def finish_all(self) -> int:
         """Sign and publish what was examined and left by processes that are no more; give how many there were."""
@@ -268,14 +311,19 @@ class Signer:
         self.update_index()
         return envelope
 
-    def publish_all(self) -> int:
+    def publish_all(self, *, anew: bool = False) -> int:
         """Write the whole site from what is stored; give the number of artifact pages.
+
+        What was written of the same, and nobody touched since, is left as it is; with ``anew`` everything is made and
+        checked again.
 
         Raises:
             CorruptError: some of it is not what was signed. All the rest is written, and each such file is an alarm.
         """
         with contextlib.suppress(KeyNotGoodError):  # what waits for the next key keeps nothing else back
             self.finish_all()
+        if not anew:
+            self.site.written.recall()
         written, refused = self._write_pages(self.ledger.latest())
         refused += self._write_incidents()
         refused += self.write_index(whole=True)
@@ -314,22 +362,27 @@ class Signer:
         kept, refused, all_rows = list[Summary](), list[CorruptError](), list(rows)
         for start in range(0, len(all_rows), _ROWS_AT_ONCE):
             some = all_rows[start : start + _ROWS_AT_ONCE]
-            digests = [(row, sha256(row.model_dump_json().encode()).digest()) for row in some]
-            envelopes = self.ledger.envelopes(row for row, digest in digests if digest not in self._agreed)
-            for row, digest in digests:
+            names = [(row, sha256(row.model_dump_json().encode()).digest()) for row in some]
+            envelopes = self.ledger.envelopes(row for row, name in names if name not in self._agreed)
+            for row, name in names:
                 try:
-                    if digest not in self._agreed:
-                        self._agreed[digest] = self._compared(row, envelopes.get(row.identity))
-                    kept.append(row.replace(**self._agreed[digest]._asdict()))
+                    if name not in self._agreed:
+                        self._agreed[name] = self._compared(name, row, envelopes.get(row.identity))
+                    kept.append(row.replace(**self._agreed[name]._asdict()))
                 except CorruptError as error:
                     self._alarm(row.purl, row.filename, error)
                     refused.append(error)
         return kept, refused
 
-    def _compared(self, row: Summary, envelope: tuple[str, str] | None) -> Beyond:
+    def _compared(self, name: bytes, row: Summary, envelope: tuple[str, str] | None) -> Beyond:
         if envelope is None:
             raise CorruptStoreError(f"The ledger has a verdict on {row.filename} that was never signed.")
-        return self.agreement.check_summary(row, *envelope)
+        key = self.agreement.keys.get(envelope[1])
+        if (said := self.site.written.noted(which := digest(program(), name, *envelope, key))) is not None:
+            return Beyond(*json.loads(said))
+        beyond = self.agreement.check_summary(row, *envelope)
+        self.site.written.note(which, json.dumps(beyond))
+        return beyond
 
     def _log(self, *, whole: bool) -> list[CorruptError]:
         try:
@@ -423,17 +476,20 @@ class Signer:
             CorruptError: the report is not the one that was signed.
         """
         this = summarise(signed.report)
-        return self._write_page(signed, *self._around({_project(this)}, {this.purl})(this))
+        around = self._around({_project(this)}, {this.purl})(this)
+        parts = (signed.report_bytes, signed.vsa, signed.provenance, signed.key_id)
+        path = self._write_page(signed, around, self._made_of(parts, around, self.keys.doubted().get(this.identity)))
+        self.site.written.keep()
+        return path
 
-    def _write_page(self, signed: SignedReport, history: Sequence[Summary], about: Sequence[RecordedAlarm]) -> str:
+    def _write_page(self, signed: SignedReport, around: _Around, made_of: str) -> str:
         self.agreement.check_report(signed)
         self._note_components(signed.report)
         artifact = signed.report.artifact
         if signed.key_id != self.signer.key_id:
             self.site.write_key(signed.key_id, self.agreement.keys[signed.key_id])
-        doubted = self.keys.doubted()
-        doubt = doubted.get(summarise(signed.report).identity)
-        self.site.write_artifact(signed, self.keys.marked(history), about, doubt=doubt)
+        doubt = self.keys.doubted().get(summarise(signed.report).identity)
+        self.site.write_artifact(signed, around.history, around.alarms, doubt=doubt, made_of=made_of)
         return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
 
 

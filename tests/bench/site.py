@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ _MOST_WRITTEN = 50
 """Files of one artifact and its statements (21), its project and release, and the lists and their documents that have
 it; no page of another artifact."""
 _AT_ONCE = 1000
+_SHA512 = re.compile(r"\b[0-9a-f]{128}\b")
 _NAME, _VERSION = "template0name", "7.6.54321"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -122,6 +124,7 @@ def _rows(
 
     def renamed(text: str) -> str:
         found = text.replace(old.sha256, digest).replace(_NAME, name).replace(_VERSION, version)
+        found = _SHA512.sub(hashlib.sha512(filename.encode()).hexdigest(), found)
         return found.replace(f'"finished": "{was}"', f'"finished": "{now}"').replace(
             f'"timeVerified":"{was}"', f'"timeVerified":"{now}"'
         )

@@ -10,6 +10,7 @@ from rebuilder.network.witness import Witness
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileKey
 from rebuilder.site.log_files import LogFiles
+from rebuilder.site.written import Written
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.log_writer import LogWriter
 from tests.fakes.clock import FixedClock
@@ -33,7 +34,7 @@ def log_writer(
         agreement=Agreement({MemorySigner(number).key_id: MemorySigner(number).public_pem for number in keys}),
         name="log.example/test",
         state=site.parent / "log.checkpoint",
-        files=LogFiles(site),
+        files=LogFiles(site, Written(site, None)),
         clock=FixedClock(),
         witnesses=witnesses,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -184,6 +186,18 @@ REVISIONS = (
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 
 
+_WITH_ENGINES = weakref.WeakSet["Database"]()
+
+
+def _disconnect() -> None:
+    """No process inherits a connection: two would speak over it at once. It is made again when it is needed."""
+    for each in tuple(_WITH_ENGINES):
+        each.engine.dispose()
+
+
+os.register_at_fork(before=_disconnect)
+
+
 class Database:
     """An open, up-to-date database.
 
@@ -205,6 +219,7 @@ class Database:
         self.name = self._dialect.name
         self.liveness = self._dialect.liveness
         self.engine = self._dialect.engine
+        _WITH_ENGINES.add(self)
         try:
             with self.explained():
                 self._bring_up_to_date(upgrade=upgrade)

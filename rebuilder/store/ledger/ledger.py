@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +36,7 @@ from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
 from rebuilder.store.ledger.replays import Replays
 from rebuilder.store.ledger.rows import (
     UNFINISHED,
+    KeptReport,
     artifact_row,
     attempt_row,
     decision_columns,
@@ -53,7 +53,6 @@ from rebuilder.store.ledger.rows import (
     refer,
     same_name,
     select_signed,
-    signed_report,
     signed_rows,
     stands,
     unpacked,
@@ -310,7 +309,7 @@ class Ledger:
         verification = tables.verification
         query = select_signed().where(verification.c.published.is_(None)).order_by(None).order_by(verification.c.id)
         rows = self._database.mappings(query.limit(limit))
-        return [(row["verification_id"], signed_report(row)) for row in rows]
+        return [(row["verification_id"], KeptReport(row).read()) for row in rows]
 
     def published(self, number: int, now: datetime) -> None:
         """The page of a verification is written."""
@@ -380,14 +379,11 @@ class Ledger:
         wanted = and_(*found, tuple_(artifact.ecosystem, artifact.name).in_(projects))
         return self._summaries(finished_verifications().where(of_files(wanted)))
 
-    def signed_reports(self, rows: Collection[Summary]) -> dict[Identity, Callable[[], SignedReport]]:
-        """What reads the signed reports behind some hundred rows of :meth:`latest` or :meth:`history`, by identity.
-
-        Each raises :class:`StoreError` where its report is damaged.
-        """
+    def signed_reports(self, rows: Collection[Summary]) -> dict[Identity, KeptReport]:
+        """The signed reports behind some hundred rows of :meth:`latest` or :meth:`history`, by identity."""
         with self._database.reading() as connection:
             found = signed_rows(connection, [each.identity for each in rows], *tables.signed.c)
-        return {identity: partial(signed_report, row) for identity, row in found.items()}
+        return {identity: KeptReport(row) for identity, row in found.items()}
 
     def signed_report(self, which: Summary | str, filename: str | None = None) -> SignedReport | None:
         """A signed report in full; None when there is none.
@@ -397,13 +393,13 @@ class Ledger:
             filename: With a SHA-256, the file name too, where several published files have the same bytes.
         """
         if isinstance(which, Summary):
-            read = self.signed_reports([which]).get(which.identity)
-            return read() if read is not None else None
+            kept = self.signed_reports([which]).get(which.identity)
+            return kept.read() if kept is not None else None
         query = select_signed().where(tables.artifact.c.sha256 == which).limit(1)
         if filename is not None:
             query = query.where(tables.artifact.c.filename == filename)
         row = self._database.first(query)
-        return signed_report(row) if row is not None else None
+        return KeptReport(row).read() if row is not None else None
 
     def envelopes(self, rows: Iterable[Summary]) -> dict[Identity, tuple[str, str]]:
         """The signed statements behind rows of :meth:`latest` or :meth:`history`, and their keys, by identity."""

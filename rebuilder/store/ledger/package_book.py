@@ -16,7 +16,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.rows import free
-from rebuilder.store.ledger.rows import SUMMARY, put, select_signed, signed_report
+from rebuilder.store.ledger.rows import SUMMARY, KeptReport, put, select_signed
 
 Accept = Callable[[str, str], bool]
 """Whether a file is wanted, by its ecosystem and its name."""
@@ -158,7 +158,7 @@ class PackageBook:
     def report(self, number: int) -> SignedReport | None:
         """The signed report of a finished verification."""
         row = self._database.first(select_signed().where(tables.signed.c.verification_id == number))
-        return signed_report(row) if row is not None else None
+        return KeptReport(row).read() if row is not None else None
 
     def link(self, number: int) -> str | None:
         """The link about what a verification reproduced, as it was signed."""

@@ -14,7 +14,7 @@ from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.rows import finished_verifications, newest_verifications, select_signed, signed_report
+from rebuilder.store.ledger.rows import KeptReport, finished_verifications, newest_verifications, select_signed
 
 _REPLAY, _VERIFICATION = tables.replay.c, tables.verification.c
 _IDENTICAL = [each.value for each in Verdict if each.identical]
@@ -54,7 +54,7 @@ class Replays:
         if order.sha256 is not None:
             query = query.where(artifact.sha256 == order.sha256)
         row = self._database.first(query)
-        return None if row is None else (row["verification_id"], signed_report(row))
+        return None if row is None else (row["verification_id"], KeptReport(row).read())
 
     def add(self, number: int, outcome: ReplayOutcome, sentence: str, now: datetime) -> ReplayOutcome | None:
         """Keep what running the report of a verification again came to; give what it came to the time before."""

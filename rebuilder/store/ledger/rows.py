@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -246,7 +247,7 @@ def signed_rows(
 
 
 def select_signed() -> Select[Any]:
-    """Rows for :func:`signed_report` of all verifications that are done, the newest first."""
+    """Rows for :class:`KeptReport` of all verifications that are done, the newest first."""
     artifact, verification, signed = tables.artifact, tables.verification, tables.signed
     return (
         select(signed, artifact.c.filename)
@@ -258,16 +259,33 @@ def select_signed() -> Select[Any]:
     )
 
 
-def signed_report(row: RowMapping) -> SignedReport:
-    """A row of the table ``signed``, with the file name it is about, as it was stored."""
-    report = unpacked(Report, row["report"], f"The report on {row['filename']}")
-    return SignedReport(
-        report=report,
-        vsa=row["vsa"],
-        provenance=row["provenance"],
-        key_id=row["key_id"],
-        stored=zlib.decompress(row["report"]),
-    )
+@dataclass(frozen=True, slots=True)
+class KeptReport:
+    """A signed report as it was stored, not read yet; what reads it raises :class:`StoreError` where it is damaged."""
+
+    row: RowMapping
+    """Of the table ``signed``, with the file name it is about."""
+
+    @property
+    def parts(self) -> tuple[str | bytes | None, ...]:
+        """All that is kept of it."""
+        row = self.row
+        return zlib.decompress(row["report"]), row["vsa"], row["provenance"], row["key_id"]
+
+    def read(self) -> SignedReport:
+        """The report.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        row = self.row
+        return SignedReport(
+            report=unpacked(Report, row["report"], f"The report on {row['filename']}"),
+            vsa=row["vsa"],
+            provenance=row["provenance"],
+            key_id=row["key_id"],
+            stored=zlib.decompress(row["report"]),
+        )
 
 
 def packed(value: Value) -> bytes:
