@@ -12,16 +12,10 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class Wants(Protocol):
-    """What something may use, as :class:`rebuilder.model.definition.Limits` has it."""
-
-    @property
-    def processes(self) -> int: ...  # noqa: D102
-    @property
-    def memory_bytes(self) -> int: ...  # noqa: D102
+if TYPE_CHECKING:
+    from rebuilder.model.definition import Limits
 
 
 class Shortage:
@@ -36,7 +30,7 @@ class Shortage:
 
     def __init__(
         self,
-        wants: Wants,
+        wants: Limits,
         proc: Path = Path("/proc"),
         cgroups: Path = Path("/sys/fs/cgroup"),
         user: int | None = None,

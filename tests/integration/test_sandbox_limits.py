@@ -15,7 +15,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.leftovers import MOST_FILES
-from rebuilder.shortage import Shortage, Wants
+from rebuilder.shortage import Shortage
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room, launchers, left_over
@@ -123,7 +123,7 @@ def test_limit_is_named(room: Room, case: str) -> None:
 class _Refusing(Shortage):
     """A machine that refuses a process while something runs: its kernel counts that."""
 
-    def __init__(self, wants: Wants, place: Path) -> None:
+    def __init__(self, wants: Limits, place: Path) -> None:
         (place / "self").mkdir(exist_ok=True)
         (place / "self/cgroup").write_text("0::/\n")
         (place / "pids.events").write_text("max 6\n")

@@ -63,8 +63,7 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
     wanted = [each for each in source.files if each != described]
     for each in wanted:
         check_size(each, context.max_file_bytes)
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-source") as pool:
-        places = list(pool.map(lambda each: _fetched(context, _address(context, release, each), each, source), wanted))
+    places = _all_fetched(context, [(_address(context, release, each), each, source) for each in wanted])
     if missing := [each for each, place in zip(wanted, places, strict=True) if place is None]:
         what = f"The source package {source.name} {source.version} is"
         raise _lacking(context, what, [each.name for each in missing], missing, _that_bind(context, source, release))
@@ -98,10 +97,9 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         IndexedFile(each.path.rpartition("/")[2], each.path, each.size, each.package.sha256)
         for each in resolution.packages
     ]
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-packages") as pool:
-        places = list(
-            pool.map(lambda each, file: _fetched(context, each.uri, file, each.package), resolution.packages, files)
-        )
+    places = _all_fetched(
+        context, [(each.uri, file, each.package) for each, file in zip(resolution.packages, files, strict=True)]
+    )
     pairs = zip(resolution.packages, files, places, strict=True)
     if missing := [(package.package, file) for package, file, place in pairs if place is None]:
         superseded = [each for each in missing if each[0].origin != "index"]
@@ -126,6 +124,13 @@ def check_size(file: IndexedFile, most: int) -> None:
     if file.size > most:
         sentence = f"{file.name} has {file.size:,} bytes; files up to {most:,} bytes are taken."
         raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+
+
+def _all_fetched(
+    context: PlanningContext, wanted: Sequence[tuple[str, IndexedFile, SourcePackage | Package]]
+) -> list[str | None]:
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-files") as pool:
+        return list(pool.map(lambda each: _fetched(context, *each), wanted))
 
 
 def _fetched(context: PlanningContext, address: str, file: IndexedFile, of: SourcePackage | Package) -> str | None:
