@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
@@ -101,6 +101,22 @@ def standing_by_day(ended: Iterable[tuple[object, datetime, Verdict]]) -> tuple[
         days[day] = dict(+numbers)
     kept = list(days.items())[-MOST_DAYS:]
     return tuple(Bucket(start=day, verdicts=verdicts) for day, verdicts in kept)
+
+
+Project = tuple[str, str]
+"""Ecosystem and name."""
+Days = Mapping[Project | None, tuple[Bucket, ...]]
+"""What stood at the end of each day of the files of a project; of all files under None."""
+
+
+def days_of(ended: Iterable[tuple[Project, object, datetime, Verdict]]) -> Days:
+    """As :func:`standing_by_day`, for each project and all together."""
+    found: dict[Project | None, list[tuple[object, datetime, Verdict]]] = {None: []}
+    for project, file, finished, verdict in ended:
+        each = (file, finished, verdict)
+        found[None].append(each)
+        found.setdefault(project, []).append(each)
+    return {project: standing_by_day(each) for project, each in found.items()}
 
 
 def moved(days: Iterable[Bucket], before: Verdict | None, finished: datetime, verdict: Verdict) -> tuple[Bucket, ...]:

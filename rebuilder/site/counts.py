@@ -146,7 +146,7 @@ _PARTS = (
     ("reproduced with recorded values written", "also", ()),
     ("equivalent", "near", (Verdict.EQUIVALENT.value,)),
     ("accounted for, not rebuilt", "apart", (Verdict.ACCOUNTED.value,)),
-    ("identical with what nobody signed", "warn", (Verdict.UNAUTHENTICATED.value,)),
+    ("identical, built with unsigned packages", "doubt", (Verdict.UNAUTHENTICATED.value,)),
     ("differ", "bad", (Verdict.DIFFERS.value,)),
     ("could not be built", "warn", (Verdict.BUILD_FAILED.value, Verdict.INPUTS_MISSING.value, Verdict.TIMED_OUT.value)),
     ("cannot be rebuilt yet", "mute", (Verdict.UNSUPPORTED.value,)),

@@ -71,6 +71,8 @@ class FileList(Value):
     """How many there are; the documents in ``projects`` have all."""
     files: tuple[IndexEntry, ...]
     """The newest first, at most 500; of a project all."""
+    days: tuple[Bucket, ...] = ()
+    """Of a project: what stood of its files at the end of each day on which a verification ended; oldest first."""
 
 
 class Overview(Value):
@@ -166,10 +168,12 @@ def parts_document(prefix: str, parts: Sequence[str]) -> bytes:
     return indented_json(Projects(initial=prefix, files=(), parts=tuple(parts)).document())
 
 
-def list_document(kind: str, key: str, counts: FileCounts, files: Sequence[Summary]) -> bytes:
+def list_document(
+    kind: str, key: str, counts: FileCounts, files: Sequence[Summary], days: Sequence[Bucket] = ()
+) -> bytes:
     """``v1/<kind>/<key>.json``."""
     about = {"kind": kind, "key": key, "counts": counts.document(), "files_total": counts.total}
-    return _by_line(about, files)
+    return _by_line(about | ({"days": [each.document() for each in days]} if days else {}), files)
 
 
 def overview_document(kind: str, lists: Mapping[str, Mapping[str, int]]) -> bytes:

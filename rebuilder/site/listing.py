@@ -12,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from rebuilder.model.alarm import RecordedAlarm
-from rebuilder.model.operations import Bucket, day_of, moved
+from rebuilder.model.alarm import Alarm, RecordedAlarm
+from rebuilder.model.operations import Bucket, Days, Project, day_of, moved
 from rebuilder.model.report import Summary
 from rebuilder.model.value import Value
 from rebuilder.site import documents
@@ -87,6 +88,8 @@ class _Known:
     """The newest of all."""
     days: tuple[Bucket, ...]
     """What stood at the end of each day on which something changed."""
+    alarms: tuple[Alarm, ...]
+    """The open ones."""
     lists: _Lists
     projects: set[str] = field(default_factory=set)
     """Documents of projects, those that only lead to others excepted."""
@@ -114,7 +117,7 @@ class Listing:
     written: Written
     circumstances: str
 
-    def write(self, files: Sequence[Summary], days: tuple[Bucket, ...], front: Front, made_from: str) -> None:
+    def write(self, files: Sequence[Summary], days: Days, front: Front, made_from: str) -> None:
         """Write all of it.
 
         Args:
@@ -127,7 +130,8 @@ class Listing:
             StoreError: a file cannot be written.
         """
         untested = sum(front.untested.values())
-        known = _Known(FileCounts.of(files, untested), list(files[:LATEST]), days, {each.folder: {} for each in KINDS})
+        counts, latest = FileCounts.of(files, untested), list(files[:LATEST])
+        known = _Known(counts, latest, days.get(None, ()), (), {each.folder: {} for each in KINDS})
         lists: dict[tuple[str, str], list[Summary]] = defaultdict(list)
         for each in files:
             for kind, key in lists_of(each):
@@ -144,7 +148,7 @@ class Listing:
         names: set[str] = set()
         for initial, chosen in sorted(by_initial.items()):
             known.projects |= self._divided(initial, chosen, sorted(by_initial), names)
-        for notes in by_processes(self._projects, [rows for _, rows in _by_project(files)]):
+        for notes in by_processes(partial(self._projects, days, front.alarms), _by_project(files)):
             self.written.keep(notes)
         self._front(known, front, made_from)
         # Only now, when nothing links to them.
@@ -190,9 +194,7 @@ class Listing:
             known.projects.discard(data_path(projects_path(prefix)))
             known.projects |= self._divided(prefix, newest_first(listed), initials, set())
             self._lead_to(prefix, initials)
-        for project, files in _by_project(each for listed in pages.values() for each in newest_first(listed)):
-            if mine := [each for each in fresh if (each.ecosystem, each.name) == project]:
-                self._project(files, mine)
+        self._update_projects(pages, changed, known.alarms, front)
         for kind, key in touched:
             self._relist(kind, key, known, fresh, replaced)
         for folder in dict.fromkeys(kind.folder for kind, _ in touched):
@@ -202,6 +204,28 @@ class Listing:
             if key not in known.lists[kind.folder]:
                 self.writer.remove(kind.path(key), data_path(kind.path(key)))
         return True
+
+    def _update_projects(
+        self, pages: Mapping[str, list[Summary]], changed: Sequence[_Change], before: Sequence[Alarm], front: Front
+    ) -> None:
+        """Write the pages of projects whose rows changed, or whose alarms."""
+        about, old = _by_purl(front.alarms), {each.key: each.purl for each in before}
+        fresh = {each.alarm.key: each.alarm.purl for each in front.alarms}
+        purls = {(old | fresh)[key] for key in old.keys() ^ fresh.keys()}
+        every = dict(_by_project(each for listed in pages.values() for each in newest_first(listed)))
+        rows = [row for _, row in changed]
+        for project in dict.fromkeys(
+            (each.ecosystem, each.name) for each in (*rows, *front.alarmed) if each in rows or each.purl in purls
+        ):
+            found = self._read(data_path(project_path(*project)), documents.FileList)
+            files = every.get(project) or newest_first(found.files if found is not None else ())
+            if files:
+                days = found.days if found is not None else ()
+                mine = [(old, row) for old, row in changed if (row.ecosystem, row.name) == project]
+                for old_row, row in sorted(mine, key=lambda pair: pair[1].finished):
+                    days = moved(days, old_row.verdict if old_row else None, row.finished, row.verdict)
+                alarms = [each for purl in {each.purl for each in files} for each in about.get(purl, ())]
+                self._project(files, [row for _, row in mine], days, alarms)
 
     def _placed(self, rows: Sequence[Summary], known: _Known) -> tuple[dict[str, list[Summary]], list[_Change]] | None:
         """The rows of pages of projects by prefix, with those that changed, and what each replaces; None: unknown."""
@@ -256,7 +280,9 @@ class Listing:
                 return None
             lists[kind.folder] = {key: FileCounts.from_document(each) for key, each in found.lists.items()}
         counts = FileCounts.read(index.counts, index.reproduced)
-        return _Known(counts, list(index.latest), index.days, lists, set(index.projects)) if counts else None
+        if counts is None:
+            return None
+        return _Known(counts, list(index.latest), index.days, index.alarms, lists, set(index.projects))
 
     def _page_of(self, project: str) -> tuple[str, list[Summary]] | None:
         """The prefix whose page has a project, or would have it, and its rows; None: there is no telling."""
@@ -320,29 +346,43 @@ class Listing:
             prefixes = {Path(each).stem for each in found.parts}
             self._parts(above, sorted({*prefixes, prefix}), initials)
 
-    def _projects(self, projects: Sequence[Sequence[Summary]]) -> dict[str, str]:
+    def _projects(
+        self, days: Days, alarms: Sequence[RecordedAlarm], projects: Sequence[tuple[Project, Sequence[Summary]]]
+    ) -> dict[str, str]:
         """Write what is about some projects, as far as it is not what it is to be; give notes on it."""
-        for files in projects:
-            page = project_path(files[0].ecosystem, files[0].name).removesuffix("/index.html")
-            made_of = digest(self.circumstances, *(each.model_dump_json() for each in files))
+        about = _by_purl(alarms)
+        for project, files in projects:
+            page = project_path(*project).removesuffix("/index.html")
+            mine = [each for purl in {each.purl for each in files} for each in about.get(purl, ())]
+            shown = [*files, *days.get(project, ()), *mine]
+            made_of = digest(self.circumstances, *(each.model_dump_json() for each in shown))
             if not self.written.has(page, made_of):
                 with self.writer.noting() as paths:
-                    self._project(files, files)
+                    self._project(files, files, days.get(project, ()), mine)
                 self.written.wrote(page, made_of, [f"/{each}" for each in paths])
         return self.written.give()
 
-    def _project(self, files: Sequence[Summary], changed: Sequence[Summary]) -> None:
+    def _project(
+        self,
+        files: Sequence[Summary],
+        changed: Sequence[Summary],
+        days: Sequence[Bucket],
+        alarms: Sequence[RecordedAlarm],
+    ) -> None:
         """Write what is about one project.
 
         Args:
             files: All of its files, newest first.
             changed: Those of them whose releases are written, too.
+            days: What stood of them at the end of each day on which something changed.
+            alarms: The open ones about it.
         """
         one = files[0]
         path = project_path(one.ecosystem, one.name)
         directory = path.removesuffix("/index.html")
-        self.writer.write(data_path(path), documents.list_document("project", one.name, FileCounts.of(files, 0), files))
-        self.page(path, "list.html", project_page(files))
+        document = documents.list_document("project", one.name, FileCounts.of(files, 0), files, days)
+        self.writer.write(data_path(path), document)
+        self.page(path, "list.html", project_page(files, days, alarms))
         latest = by_version(files)[0].version
         newest = [each for each in files if each.version == latest]
         self.writer.write(f"{directory}/badge.svg", badge(latest, worst(newest)))
@@ -430,6 +470,13 @@ class Listing:
             return kind.model_validate_json((self.root / path).read_bytes())
         except (OSError, ValidationError):
             return None
+
+
+def _by_purl(alarms: Iterable[RecordedAlarm]) -> dict[str, list[RecordedAlarm]]:
+    found: dict[str, list[RecordedAlarm]] = {}
+    for each in alarms:
+        found.setdefault(each.alarm.purl, []).append(each)
+    return found
 
 
 def _by_project(rows: Iterable[Summary]) -> list[tuple[tuple[str, str], list[Summary]]]:

@@ -14,7 +14,7 @@ from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.incident import Incident
-from rebuilder.model.operations import Bucket, Operations, public_alarms, public_operations, standing_by_day
+from rebuilder.model.operations import Days, Operations, days_of, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.sbom import build_dependencies
 from rebuilder.model.value import Sha256, indented_json, sha256_hex
@@ -197,7 +197,7 @@ class Site:
         *,
         untested: Mapping[str, int] | None = None,
         trust: str = "",
-        days: tuple[Bucket, ...] | None = None,
+        days: Days | None = None,
     ) -> Path:
         """Write everything that is not about one artifact and return the path of the front page.
 
@@ -433,9 +433,9 @@ def _vulnerabilities(report: Report, export: Export) -> bytes:
     )
 
 
-def _by_day(summaries: Sequence[Summary]) -> tuple[Bucket, ...]:
+def _by_day(summaries: Sequence[Summary]) -> Days:
     ended = [each for each in reversed(newest_first(summaries)) if each.verdict.publishable]
-    return standing_by_day((artifact_key(each), each.finished, each.verdict) for each in ended)
+    return days_of(((each.ecosystem, each.name), artifact_key(each), each.finished, each.verdict) for each in ended)
 
 
 def _compiled(report: Report) -> CompiledHere | None:

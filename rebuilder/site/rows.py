@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.report import Summary
+from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
 from rebuilder.site.kinds import CAUSES
 from rebuilder.site.marks import REVOKED, Mark, mark
@@ -37,7 +38,8 @@ class Row:
 def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1, listed: bool = False) -> Row:
     """The row of ``summary``, the last of ``times``, on a page from which ``root`` leads to the site's root."""
     cause = CAUSES.key(summary)
-    sentence = CAUSES.label(cause) if cause is not None else summary.sentence
+    unsigned = summary.verdict is Verdict.UNAUTHENTICATED  # its page lists by digest what nobody signed
+    sentence = CAUSES.label(cause) if cause is not None else summary.verdict.spoken if unsigned else summary.sentence
     return Row(
         mark=mark(summary.verdict, summary.kind) if summary.doubt is None else REVOKED,
         ecosystem=visible(summary.ecosystem, SHORT),

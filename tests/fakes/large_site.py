@@ -35,7 +35,8 @@ def many(blobs: Blobs, copies: int = 2) -> Iterator[Report]:
     total = len(releases) * copies
     for count in range(total):
         ecosystem, name, number = releases[(count * 89) % len(releases)]
-        report = _MAKERS[(count * 5 + number) % len(_MAKERS)](blobs)
+        unsigned = ecosystem == "deb" and (number + count) % 3 == 1
+        report = (reports.unauthenticated if unsigned else _MAKERS[(count * 5 + number) % len(_MAKERS)])(blobs)
         age = timedelta(hours=4 * (total - count))
         yield _as(report, ecosystem, name, f"1.{number}.0", count // len(releases)).replace(
             started=reports.NOW - age - timedelta(seconds=6), finished=reports.NOW - age

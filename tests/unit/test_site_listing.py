@@ -9,11 +9,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rebuilder.errors import StoreError
-from rebuilder.model.operations import standing_by_day
+from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
+from rebuilder.model.operations import days_of
 from rebuilder.model.report import Summary, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site import listing
@@ -38,28 +40,41 @@ class Published:
     """A site that is kept up to date, and all the rows that it should list."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.rows = root, list[Summary]()
+        self.root, self.rows, self.alarms = root, list[Summary](), list[RecordedAlarm]()
+        self.alarmed = set[str]()
         self.start()
 
     def start(self) -> None:
         """Another process goes on; the one before has ended, and so does not hold what it had open."""
         cache = self.root.parent / "cache"
         self.site = Site(self.root, MemoryBlobs(), public_key=b"key\n", key_id="ab" * 32, verifier="x", cache=cache)
+        self.site._published = lambda _: True  # type: ignore[method-assign]
 
     def standing(self) -> list[Summary]:
         """As the ledger has them: of each file the last one."""
         return newest_first({artifact_key(each): each for each in self.rows}.values())
 
+    def alarm(self, about: Summary) -> None:
+        """Raise one."""
+        what = {"purl": about.purl, "filename": about.filename, "sentence": "Worse.", "raised": about.finished}
+        alarm = Alarm(kind=AlarmKind.REGRESSION, **what)
+        self.alarmed.add(alarm.purl)
+        if alarm.key not in {each.alarm.key for each in self.alarms}:
+            recorded = {"number": len(self.rows), "severity": Severity.PAGE, "last_seen": about.finished}
+            self.alarms.append(RecordedAlarm(alarm=alarm, **recorded))
+
     def whole(self) -> None:
         """Write all of it."""
         files = self.standing()
-        days = standing_by_day((artifact_key(each), each.finished, each.verdict) for each in self.rows)
-        self.site.write_index(files, [], files[0].finished, untested={"pypi": 3}, days=days)
+        ended = (((each.ecosystem, each.name), artifact_key(each), each.finished, each.verdict) for each in self.rows)
+        self.site.write_index(files, self.alarms, files[0].finished, untested={"pypi": 3}, days=days_of(ended))
 
     def update(self, *rows: Summary, trust: str = "") -> bool:
         """These came in."""
         self.rows += rows
-        return self.site.update_index(rows, [], [], reports.NOW, untested={"pypi": 3}, trust=trust)
+        alarmed = [each for each in self.standing() if each.purl in self.alarmed]
+        about: dict[str, Any] = {"untested": {"pypi": 3}, "trust": trust}
+        return self.site.update_index(rows, alarmed, self.alarms, reports.NOW, **about)
 
     def faulty(self, writes: int, act: Callable[[], object]) -> bool:
         """After so many files the disk is full; whether it came to that."""
@@ -123,6 +138,10 @@ def test_row_by_row_it_becomes_what_it_is_when_written_whole(published: Publishe
                 "publisher": chance.choice([None, "https://forge.example.org/a/b"]),
             }
             rows.append(row(number, name, verdict=verdict, doubt=doubt, written=written, **beyond))
+        if published.rows and chance.random() < 0.3:
+            published.alarm(chance.choice(published.rows))
+        elif published.alarms and chance.random() < 0.3:
+            del published.alarms[chance.randrange(len(published.alarms))]
         if chance.random() < 0.2:  # the disk is full for once
             published.faulty(chance.randint(0, 12), partial(published.update, *rows))
         if not published.update(*rows) and published.rows:
@@ -130,7 +149,7 @@ def test_row_by_row_it_becomes_what_it_is_when_written_whole(published: Publishe
         if chance.random() < 0.2:
             published.start()
     again = Published(tmp_path / "again")
-    again.rows = published.rows
+    again.rows, again.alarms = published.rows, published.alarms
     again.whole()
     assert again.files() == published.files()
     assert any(len(Path(each).stem) > 1 for each in again.files() if each.startswith("v1/projects"))

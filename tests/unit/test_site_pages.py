@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
+from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.operations import standing_by_day
+from rebuilder.model.operations import Bucket, standing_by_day
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.counts import FileCounts, bar
@@ -379,9 +379,31 @@ def test_a_project_shows_its_versions_in_their_order() -> None:
         (each.label, each.mark.name) for each in shown.strip
     ]
     assert "1.10/index.html" == shown.strip[2].href
-    assert "1 of 3 versions came out in full. The newest that we looked at is 1.10." == shown.lead
+    assert "1 of 3 versions confirmed in all their files. The newest that we looked at is 1.10." == shown.lead
     doubted = summary(doubt="No.")
     assert "revoked" == worst([doubted, files[0]]).name
+
+
+def test_a_project_shows_what_stood_on_which_days_and_its_alarms() -> None:
+    """A chart from the second day on; open alarms lead to the page of their file, the newest first."""
+    files = [summary(version="1.9"), summary(version="1.10")]
+    days = tuple(
+        Bucket(start=reports.NOW + timedelta(each), verdicts={Verdict.REPRODUCED: each + 1}) for each in (0, 3)
+    )
+    assert None is project_page(files, days[:1]).chart
+    shown = project_page(files, days).chart
+    assert shown is not None
+    assert ["4", "1"] == [each.number for each in shown.rows]
+    about = {"kind": AlarmKind.REGRESSION, "purl": files[0].purl, "sentence": "Worse.", "raised": reports.NOW}
+    recorded = {"severity": Severity.PAGE, "last_seen": reports.NOW}
+    names = (files[0].filename, "gone.whl")
+    alarms = [
+        RecordedAlarm(number=at, alarm=Alarm(filename=each, **about), **recorded) for at, each in enumerate(names)
+    ]
+    found = project_page(files, days, alarms).alarms
+    assert ["gone.whl", files[0].filename] == [each.filename for each in found]
+    assert None is found[0].href
+    assert (found[1].href or "").startswith("1.")
 
 
 def test_bytes_that_were_exchanged_are_said_above_all_else() -> None:

@@ -162,7 +162,7 @@ def _headline(counts: FileCounts) -> str:
     others = (
         (differs, "differs" if differs == 1 else "differ"),
         (sum(counts.number(each.value) for each in _NOT_BUILT), "could not be built"),
-        (counts.number(Verdict.UNAUTHENTICATED.value), "identical with what nobody signed"),
+        (counts.number(Verdict.UNAUTHENTICATED.value), "identical, but built with unsigned packages"),
         (counts.number(Verdict.ACCOUNTED.value), "accounted for and not rebuilt"),
         (counts.number(Verdict.UNSUPPORTED.value), "cannot be rebuilt yet"),
         (counts.number(REVOKED.name), "signed by a key that was revoked"),

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import PurePosixPath
 
+from rebuilder.model.alarm import RecordedAlarm
+from rebuilder.model.operations import Bucket
 from rebuilder.model.report import Summary, page_path, path_part
 from rebuilder.model.verdict import Verdict
+from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import Bar, FileCounts, bar
 from rebuilder.site.display import SHORT, count, secure_link, visible
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, PUBLISHERS, VERDICTS, Kind, address, data_path, mark_of
 from rebuilder.site.marks import STANDINGS, Mark, standing, standing_mark
+from rebuilder.site.pages.artifact import AlarmNote, alarm_note
 from rebuilder.site.rows import Row, by_version, row
 
 MOST_LISTED = 500
@@ -21,6 +25,9 @@ MOST_SHOWN = 25
 """Rows of its page; of a project, those that are not folded away."""
 MOST_CELLS = 120
 """Versions in a strip."""
+MOST_DAYS = 30
+"""Days in a chart."""
+_DAYS = "What stood at the end of each day on which a verification ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,9 @@ class ListPage:
     hidden: str | None
     """A sentence when there are more than the page lists."""
     json: str
+    alarms: tuple[AlarmNote, ...] = ()
+    """The open ones about a project, newest first."""
+    chart: Chart | None = None
     feed: str | None = None
     badge: str | None = None
 
@@ -148,8 +158,10 @@ def kind_page(kind: Kind, key: str, rows: Sequence[Summary], counts: FileCounts)
     )
 
 
-def project_page(rows: Sequence[Summary]) -> ListPage:
-    """All files of one project, with a strip of its versions."""
+def project_page(
+    rows: Sequence[Summary], days: Sequence[Bucket] = (), alarms: Sequence[RecordedAlarm] = ()
+) -> ListPage:
+    """All files of one project, with its versions, what stood on which days, and what is open about it."""
     one, ordered = rows[0], by_version(rows)
     path = project_path(one.ecosystem, one.name)
     versions = [list(group) for _, group in groupby(ordered, key=lambda each: each.version)]
@@ -160,6 +172,8 @@ def project_page(rows: Sequence[Summary]) -> ListPage:
         crumbs=page.crumbs[:2],
         lead=_tried(versions),
         strip=tuple(_cell(each) for each in reversed(versions[:MOST_CELLS])),
+        alarms=_alarms(path, rows, alarms),
+        chart=chart("days", _DAYS, days[-MOST_DAYS:], standing=True) if len(days) > 1 else None,
         feed="feed.atom",
         badge="badge.svg",
     )
@@ -212,6 +226,12 @@ def _of_project(path: str, rows: Sequence[Summary], title: str, shown: Sequence[
     )
 
 
+def _alarms(path: str, rows: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> tuple[AlarmNote, ...]:
+    pages = {(each.purl, each.filename): _within(path, each) for each in reversed(rows)}
+    newest = sorted(alarms, key=lambda each: (each.alarm.raised, each.number), reverse=True)
+    return tuple(alarm_note(each.alarm, pages.get((each.alarm.purl, each.alarm.filename))) for each in newest)
+
+
 def _within(path: str, each: Summary) -> str:
     """From a page above it to the page of a file."""
     page = page_path(each.ecosystem, each.name, each.version, each.filename, each.sha256)
@@ -234,7 +254,7 @@ def _tried(versions: Sequence[Sequence[Summary]]) -> str:
     confirmed = sum(all(each.verdict.confirms and each.doubt is None for each in files) for files in versions)
     newest = visible(versions[0][0].version, SHORT)
     return (
-        f"{confirmed:,} of {count(len(versions), 'version', 'versions')} came out in full. "
+        f"{confirmed:,} of {count(len(versions), 'version', 'versions')} confirmed in all their files. "
         f"The newest that we looked at is {newest}."
     )
 

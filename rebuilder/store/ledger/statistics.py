@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, String, and_, exists, func, selec
 
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, together
-from rebuilder.model.operations import Bucket, Operations, QueueState, standing_by_day
+from rebuilder.model.operations import Bucket, Days, Operations, QueueState, days_of
 from rebuilder.model.report import Stage
 from rebuilder.model.spread import Cost, Spread, spread
 from rebuilder.model.verdict import Verdict
@@ -80,17 +80,18 @@ class Statistics:
                 found[ecosystem] += number
         return dict(sorted(found.items()))
 
-    def by_day(self) -> tuple[Bucket, ...]:
-        """What stood of all files at the end of each day on which a verification ended, oldest first."""
-        verification = tables.verification.c
+    def by_day(self) -> Days:
+        """What stood at the end of each day on which a verification ended, oldest first."""
+        artifact, verification = tables.artifact.c, tables.verification.c
         query = (
-            select(verification.artifact_id, verification.finished, verification.verdict)
+            select(artifact.ecosystem, artifact.name, artifact.id, verification.finished, verification.verdict)
+            .join(tables.verification, verification.artifact_id == artifact.id)
             .where(verification.state == "done")
             .order_by(verification.id)
         )
         with self._database.reading() as connection:
             rows = connection.execute(query)
-            return standing_by_day((file, finished, Verdict(verdict)) for file, finished, verdict in rows)
+            return days_of(((where, name), file, at, Verdict(what)) for where, name, file, at, what in rows)
 
     def operations(self, now: datetime) -> Operations:
         """What the Operate page shows."""
