@@ -152,8 +152,8 @@ def _publish(config: Config, found: Incident) -> None:
     if not found.suspects:
         raise UsageError("Nothing is known about it here, so there is nothing to sign.")
     with publishing(config) as signer:
-        envelope = signer.issue(incident_statement(found, signer.builder))
-        path = signer.site.write_incident(envelope)
+        purls = sorted({each.file.purl for each in found.answers})
+        path = signer.publish_incident(incident_statement(found, signer.builder), purls)
     _note(f"It is signed and logged; the page is {config.site_directory / str(path)}")
 
 

@@ -94,3 +94,9 @@ class Incident(Value):
     shared: tuple[Shared, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     looked: datetime
+
+    @property
+    def concerned(self) -> set[str]:
+        """Digests of published files under suspicion, or of which it says whether they come from their source."""
+        suspects = {each.digest for each in self.suspects if each.what is What.ARTIFACT}
+        return suspects | {each.file.sha256 for each in self.answers}

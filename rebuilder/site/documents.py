@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -83,6 +84,24 @@ class Overview(Value):
     """The ``counts`` of each, by its ``key``."""
 
 
+class IncidentEntry(Value):
+    """One incident in a list of them."""
+
+    asked: str
+    """What is under suspicion, as it was asked for."""
+    looked: datetime
+    page: str
+    """Directory below the site's root; what was signed is ``incident.dsse.json`` in it."""
+    files: tuple[Sha256Field, ...]
+    """Published files that are under suspicion, or of which it says whether they come from their source."""
+
+
+class Incidents(Value):
+    """All incidents that were signed as data (``v1/incidents/index.json``), the newest first."""
+
+    incidents: tuple[IncidentEntry, ...] = ()
+
+
 class LoggedStatement(Value):
     """A statement, and the proof that it is in the log; both beside the document that lists it."""
 
@@ -123,6 +142,7 @@ class Operate(Operations):
 
 SCHEMAS: Mapping[str, type[Value]] = {
     "digests.schema.json": Digests,
+    "incidents.schema.json": Incidents,
     "index.schema.json": Index,
     "list.schema.json": FileList,
     "operate.schema.json": Operate,
@@ -132,6 +152,14 @@ SCHEMAS: Mapping[str, type[Value]] = {
     "statements.schema.json": Statements,
 }
 """File name of each published schema, and the value it describes."""
+
+
+def read_incidents(site: Path) -> tuple[IncidentEntry, ...]:
+    """Those that a site has."""
+    try:
+        return Incidents.model_validate_json((site / "v1/incidents/index.json").read_bytes()).incidents
+    except (OSError, ValidationError):
+        return ()
 
 
 def schema(name: str) -> bytes:

@@ -77,6 +77,8 @@ class Front:
     """The time that it gives as its own."""
     untested: Mapping[str, int]
     """Files that are known and have no verdict yet, by ecosystem."""
+    incidents: Sequence[documents.IncidentEntry] = ()
+    """All of them, the newest first."""
 
 
 @dataclass
@@ -456,6 +458,7 @@ class Listing:
             days=known.days,
             causes=known.lists["causes"],
             initials=initial_links(initials, ""),
+            incidents=front.incidents,
             now=front.now,
             made_from=made_from,
         )

@@ -29,7 +29,7 @@ from rebuilder.site.listing import Front, Listing
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.alarms import alarms_page
 from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
-from rebuilder.site.pages.incident import incident_page
+from rebuilder.site.pages.incident import incident_page, incidents_page
 from rebuilder.site.pages.lists import project_path
 from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer, private_directory
@@ -43,7 +43,7 @@ from rebuilder.vulnerabilities import Export, newest
 
 _SMALL_TEXT = 64 << 10
 """Bytes of a diffoscope text that are still shown in the page itself."""
-_OPERATE = "operate.html"
+_OPERATE, _INCIDENTS = "operate.html", data_path("incidents/index.html")
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -135,6 +135,7 @@ class Site:
                 key_id=signed.key_id,
                 doubt=doubt,
                 project_href=href(project_path(artifact.ecosystem, artifact.name)),
+                incidents=self._incidents_about(artifact.sha256),
                 files={name: meaning for name, (meaning, _) in files.items()},
                 missing=missing,
                 log_tail=_log_tail(report, files),
@@ -149,14 +150,18 @@ class Site:
         whole = {name: data for name, (_, data) in files.items()} | {"index.html": self._html("artifact.html", page)}
         self._writer.write_directory(directory, whole)
         if not missing:
-            made_of = digest(self._circumstances, made_of)
+            made_of = digest(self._circumstances, made_of, repr(self._incidents_about(artifact.sha256)))
             self.written.wrote(directory, made_of, [".", *whole, *(f"/{each}" for each in sorted(shared))])
         return self.root / directory / "index.html"
 
     def has(self, artifact: Summary, made_of: str) -> bool:
         """Whether the page of a file was made of just this, and nobody touched it since."""
         directory = page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
-        return self.written.has(directory, digest(self._circumstances, made_of))
+        incidents = repr(self._incidents_about(artifact.sha256))
+        return self.written.has(directory, digest(self._circumstances, made_of, incidents))
+
+    def _incidents_about(self, sha256: str) -> tuple[documents.IncidentEntry, ...]:
+        return tuple(each for each in documents.read_incidents(self.root) if sha256 in each.files)
 
     @property
     def _circumstances(self) -> str:
@@ -266,7 +271,9 @@ class Site:
         """What the front page shows besides rows; the page of alarms is written."""
         alarms = public_alarms(alarms) if self._public else alarms
         self._page("alarms.html", "alarms.html", alarms_page(alarmed, alarms))
-        return Front([each for each in alarms if each.open], alarmed, now, untested)
+        return Front(
+            [each for each in alarms if each.open], alarmed, now, untested, documents.read_incidents(self.root)
+        )
 
     @contextlib.contextmanager
     def listed(self) -> Iterator[list[Path]]:
@@ -338,18 +345,25 @@ class Site:
         """
         self._writer.write(path, document)
 
-    def write_incident(self, envelope: str) -> str:
-        """Write the page of an incident beside what was signed about it; give its path.
+    def write_incidents(self, envelopes: Sequence[str]) -> None:
+        """Write the pages of all incidents beside what was signed about them, and what leads to them.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: they cannot be written.
         """
-        statement = statement_of(envelope)
-        path = f"incidents/{sha256_hex(envelope.encode())[:16]}"
-        self._writer.write(f"{path}/incident.dsse.json", envelope.encode())
-        page = incident_page(Incident.model_validate(statement["predicate"]["incident"]), self._key_id)
-        self._page(f"{path}/index.html", "incident.html", page)
-        return f"{path}/index.html"
+        entries = []
+        for envelope in envelopes:
+            incident, path = _incident(envelope), incident_path(envelope)
+            self._writer.write(f"{path}/incident.dsse.json", envelope.encode())
+            self._page(f"{path}/index.html", "incident.html", incident_page(incident, self._key_id))
+            files = tuple(Sha256(each) for each in sorted(incident.concerned))
+            about = {"asked": incident.asked, "looked": incident.looked}
+            entries.append(documents.IncidentEntry(page=path, files=files, **about))
+        entries.sort(key=lambda each: (each.looked, each.page), reverse=True)
+        if entries or (self.root / _INCIDENTS).exists():
+            listed = documents.Incidents(incidents=tuple(entries))
+            self._writer.write(_INCIDENTS, indented_json(listed.document()))
+            self._page("incidents/index.html", "incidents.html", incidents_page(entries))
 
     def _write_fixed(self) -> None:
         self._writer.write(f"keys/{self._key_id}.pem", self._public_key)
@@ -419,6 +433,15 @@ class Site:
                 continue
             files[name] = (meaning, data)
         return files, tuple(missing)
+
+
+def incident_path(envelope: str) -> str:
+    """Directory of the page of an incident below the site's root."""
+    return f"incidents/{sha256_hex(envelope.encode())[:16]}"
+
+
+def _incident(envelope: str) -> Incident:
+    return Incident.model_validate(statement_of(envelope)["predicate"]["incident"])
 
 
 def _vulnerabilities(report: Report, export: Export) -> bytes:

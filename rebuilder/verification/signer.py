@@ -40,7 +40,7 @@ from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.signing.vocabulary import INCIDENT_TYPE
 from rebuilder.site.processes import by_processes
-from rebuilder.site.publisher import Site
+from rebuilder.site.publisher import Site, incident_path
 from rebuilder.site.rows import artifact_key
 from rebuilder.site.written import digest, program
 from rebuilder.store.blobs import sha512_of
@@ -324,8 +324,9 @@ class Signer:
             self.finish_all()
         if not anew:
             self.site.written.recall()
+        incidents = self._write_incidents()  # first: pages lead to them
         written, refused = self._write_pages(self.ledger.latest())
-        refused += self._write_incidents()
+        refused += incidents
         refused += self.write_index(whole=True)
         if refused:
             said = list(dict.fromkeys(map(str, refused)))
@@ -335,15 +336,32 @@ class Signer:
 
     def _write_incidents(self) -> list[CorruptError]:
         """Write the pages of incidents again; give what is wrong with statements that are not what was logged."""
-        refused: list[CorruptError] = []
+        refused, good = list[CorruptError](), list[str]()
         for key_id, envelope, entry in self.ledger.log_book.issued():
             try:
                 if INCIDENT_TYPE.encode() in entry and self.agreement.counts(envelope, key_id, entry):
-                    self.site.write_incident(envelope)
+                    good.append(envelope)
             except CorruptError as error:
                 self._alarm("", "", error)
                 refused.append(error)
+        self.site.write_incidents(good)
         return refused
+
+    def publish_incident(self, statement: dict[str, Any], concerned: Iterable[str]) -> str:
+        """Sign, log and publish what is known of an incident, on pages of ``concerned`` releases, too; give its path.
+
+        Raises:
+            CorruptError: statements of before are not what was logged; all the rest is published.
+            SigningError, StoreError: it cannot be signed, kept or written.
+        """
+        envelope = self.issue(statement)
+        refused = self._write_incidents()
+        for purl in concerned:
+            self.write_pages_of(purl)
+        refused += self.write_index()
+        if refused:
+            raise refused[0]
+        return f"{incident_path(envelope)}/index.html"
 
     def _alarm(self, purl: str, filename: str, error: CorruptError) -> None:
         kind, now = AlarmKind.STORE_CORRUPT, self.clock.now()

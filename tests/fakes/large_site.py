@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from rebuilder.incident import incident_statement
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
+from rebuilder.model.incident import Answer, Incident, Named, Shared, Touched, What
 from rebuilder.model.report import Report, Summary, listed
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
+from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.store.protocol import Blobs
 from tests.fakes import operations, reports, trails
+from tests.fakes.signer import MemorySigner
 from tests.fakes.sites import KEY_ID
 
 _PROJECTS = (
@@ -82,11 +88,21 @@ def write_large_site(root: Path, blobs: Blobs) -> list[Summary]:
     histories: dict[tuple[str, str], list[Summary]] = {}
     for each in rows:
         histories.setdefault((each.ecosystem, each.name), []).append(each)
+    site.write_incidents([_incident(lost[0])])
     for report, row in zip(found, rows, strict=True):
         site.write_artifact(reports.signed(report, key_id=KEY_ID), histories[row.ecosystem, row.name], recorded)
     site.write_operations(operations.busy(rows), recorded)
     site.write_index(rows, recorded, reports.NOW, untested={"pypi": 30, "deb": 11})
     return rows
+
+
+def _incident(row: Summary) -> str:
+    """Somebody suspected a file."""
+    suspect = Named(what=What.ARTIFACT, name=row.filename, digest=Sha256(row.sha256))
+    answer = Answer(file=Touched.of(row), from_source="no", sentence=row.sentence)
+    shared = Shared(what=What.PUBLISHER, name="https://forge.example.org/loom/core", total=3, files=(answer.file,))
+    found = Incident(asked=row.purl, suspects=(suspect,), answers=(answer,), shared=(shared,), looked=reports.NOW)
+    return sign_statement(incident_statement(found, Builder(id="tag:rebuilder.example.org,2026:x")), MemorySigner())
 
 
 def _regression(row: Summary) -> Alarm:

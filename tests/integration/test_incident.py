@@ -16,9 +16,10 @@ from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.errors import CorruptError
 from rebuilder.model.environment import Package, Specification
 from rebuilder.model.incident import Incident, What
-from rebuilder.model.report import Report
+from rebuilder.model.report import Report, page_path
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.signing.vocabulary import INCIDENT_TYPE
+from rebuilder.site.documents import read_incidents
 from rebuilder.store.ledger import Ledger, tables
 from rebuilder.store.ledger.component_book import Component
 from rebuilder.wiring import publishing
@@ -143,6 +144,12 @@ def test_it_is_signed_and_published(rebuilder: PublishedRebuilder, tmp_path: Pat
     assert 1 == done.exit_code
     (page,) = rebuilder.site.glob("incidents/*/index.html")
     assert str(page) in done.stderr
+    leads = f"incidents/{page.parent.name}/index.html"
+    suspect = page_path("pypi", "lathe", "1.0", BAD.artifact.filename, BAD.artifact.sha256)
+    for where in ("index.html", "incidents/index.html", f"{suspect}/index.html"):
+        assert leads in (rebuilder.site / where).read_text()
+    (listed,) = read_incidents(rebuilder.site)
+    assert (page.parent.name, (BAD.artifact.sha256,)) == (Path(listed.page).name, listed.files)
     envelope = json.loads((page.parent / "incident.dsse.json").read_text())
     statement = json.loads(base64.b64decode(envelope["payload"]))
     assert INCIDENT_TYPE == statement["predicateType"]
@@ -167,6 +174,7 @@ def test_it_is_signed_and_published(rebuilder: PublishedRebuilder, tmp_path: Pat
     with publishing(rebuilder.config) as signer, pytest.raises(CorruptError, match="not the one that was logged"):
         signer.publish_all()
     assert not page.exists()
+    assert leads not in (rebuilder.site / "index.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from rebuilder.model.decision import towards
 from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
+from rebuilder.site.documents import IncidentEntry
 from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
+from rebuilder.site.pages.incident import IncidentLink, incident_links
 from rebuilder.site.rows import HistorySection, history_section
 from rebuilder.site.sections.accounting import AccountingSection, accounting_section
 from rebuilder.site.sections.attempt import (
@@ -136,6 +138,7 @@ class ArtifactPage:
     file_names: frozenset[str]
     missing: tuple[str, ...]
     history: HistorySection
+    incidents: tuple[IncidentLink, ...]
     stages: tuple[StageRow, ...]
     total: str
     key_id: str
@@ -161,6 +164,8 @@ class PageContext:
     diffoscope_text: str | None = None
     doubt: str | None = None
     """Why nobody should believe the report."""
+    incidents: Sequence[IncidentEntry] = ()
+    """Those that concern the file."""
     address: str | None = None
     """Where the directory of the page is published; None: not known."""
 
@@ -221,6 +226,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
         file_names=frozenset(around.files),
         missing=tuple(around.missing),
         history=history_section(summarise(report), around.history, root),
+        incidents=incident_links(around.incidents, root),
         stages=_stages(report),
         total=duration(sum(report.seconds.values())),
         key_id=around.key_id,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rebuilder.model.incident import Again, Answer, Incident, Shared, Touched, What
 from rebuilder.model.replay import ReplayOutcome
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
+from rebuilder.site.documents import IncidentEntry
+from rebuilder.site.kinds import data_path
 from rebuilder.site.marks import Mark, mark
 
 _WHAT = {
@@ -29,6 +32,24 @@ _AGAIN = {
     ReplayOutcome.NOT_REPLAYED: "It could not be run again.",
 }
 ROOT = "../../"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentLink:
+    """Leads to the page of an incident."""
+
+    asked: str
+    when: Moment
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentsPage:
+    """Leads to all of them."""
+
+    root: str
+    incidents: tuple[IncidentLink, ...]
+    json: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,19 @@ def incident_page(incident: Incident, key_id: str) -> IncidentPage:
         key_id=key_id,
         key_href=f"{ROOT}keys/{key_id}.pem",
     )
+
+
+def incident_links(entries: Sequence[IncidentEntry], root: str) -> tuple[IncidentLink, ...]:
+    """On a page from which ``root`` leads to the site's root."""
+    return tuple(
+        IncidentLink(visible(each.asked, SHORT), moment(each.looked), f"{root}{each.page}/index.html")
+        for each in entries
+    )
+
+
+def incidents_page(entries: Sequence[IncidentEntry]) -> IncidentsPage:
+    """The page that leads to all, the newest first."""
+    return IncidentsPage("../", incident_links(entries, "../"), f"../{data_path('incidents/index.html')}")
 
 
 def _answer(answer: Answer) -> AnswerRow:

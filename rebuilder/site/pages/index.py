@@ -13,9 +13,11 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import Bar, FileCounts, bar, percent, reproduced_ways
 from rebuilder.site.display import Moment, count, moment, page_href
+from rebuilder.site.documents import IncidentEntry
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, address
 from rebuilder.site.marks import REVOKED
 from rebuilder.site.pages.artifact import AlarmNote, alarm_note
+from rebuilder.site.pages.incident import IncidentLink, incident_links
 from rebuilder.site.pages.lists import Entry, Link
 from rebuilder.site.rows import Row, row
 
@@ -42,6 +44,8 @@ class FrontFacts:
     """The time that the page gives as its own."""
     made_from: str
     """Names what all pages depend on besides their rows."""
+    incidents: Sequence[IncidentEntry] = ()
+    """All of them, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class IndexPage:
     causes: tuple[Entry, ...]
     latest: tuple[Row, ...]
     initials: tuple[Link, ...]
+    incidents: tuple[IncidentLink, ...]
+    """The newest."""
     when: Moment
     made_from: str
 
@@ -115,6 +121,7 @@ def index_page(
         ),
         latest=tuple(row(each, "", listed=True) for each in latest[:MOST_ROWS]),
         initials=facts.initials,
+        incidents=incident_links(facts.incidents[:FRONT_ALARMS], ""),
         when=moment(facts.now),
         made_from=facts.made_from,
     )
