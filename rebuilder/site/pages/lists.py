@@ -71,7 +71,7 @@ class ListPage:
     """A sentence when there are more than the page lists."""
     json: str
     alarms: tuple[AlarmNote, ...] = ()
-    """The open ones about a project, newest first."""
+    """The open ones about what a project published, newest first."""
     chart: Chart | None = None
     feed: str | None = None
     badge: str | None = None
@@ -228,7 +228,8 @@ def _of_project(path: str, rows: Sequence[Summary], title: str, shown: Sequence[
 
 def _alarms(path: str, rows: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> tuple[AlarmNote, ...]:
     pages = {(each.purl, each.filename): _within(path, each) for each in reversed(rows)}
-    newest = sorted(alarms, key=lambda each: (each.alarm.raised, each.number), reverse=True)
+    public = [each for each in alarms if not each.alarm.kind.for_operators]
+    newest = sorted(public, key=lambda each: (each.alarm.raised, each.number), reverse=True)
     return tuple(alarm_note(each.alarm, pages.get((each.alarm.purl, each.alarm.filename))) for each in newest)
 
 
