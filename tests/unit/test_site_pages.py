@@ -379,7 +379,7 @@ def test_a_project_shows_its_versions_in_their_order() -> None:
         (each.label, each.mark.name) for each in shown.strip
     ]
     assert "1.10/index.html" == shown.strip[2].href
-    assert "1 of 3 versions confirmed in all their files. The newest that we looked at is 1.10." == shown.lead
+    assert "Confirmed in all their files: 1 of 3 versions. The newest that we looked at is 1.10." == shown.lead
     doubted = summary(doubt="No.")
     assert "revoked" == worst([doubted, files[0]]).name
 

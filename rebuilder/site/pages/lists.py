@@ -255,7 +255,7 @@ def _tried(versions: Sequence[Sequence[Summary]]) -> str:
     confirmed = sum(all(each.verdict.confirms and each.doubt is None for each in files) for files in versions)
     newest = visible(versions[0][0].version, SHORT)
     return (
-        f"{confirmed:,} of {count(len(versions), 'version', 'versions')} confirmed in all their files. "
+        f"Confirmed in all their files: {confirmed:,} of {count(len(versions), 'version', 'versions')}. "
         f"The newest that we looked at is {newest}."
     )
 
