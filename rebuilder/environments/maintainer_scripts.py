@@ -10,6 +10,7 @@ What installing packages may use of a machine is looked at from outside while it
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from collections import defaultdict
@@ -44,13 +45,31 @@ LIMITS = Limits(wall_seconds=1800, memory_bytes=4 << 30, processes=2048, disk_by
 """What the scripts of all packages that are installed together may use."""
 _LEAST_ROOM, _LEAST_FILES = 64 << 20, 1000
 """Bytes and files that a disk has room for that is not full: a script may say that it is."""
+_SAID_BYTES = 4 << 20
+_ERROR = re.compile(r"\berror\b")
 _NO_SERVICES = "/usr/sbin/policy-rc.d"
+_UNPACK = """\
+unpack() {{ dpkg --force-depends,confnew,unsafe-io --unpack "$@"; }}
+is_there() {{
+  case "$(dpkg-query -W -f='${{Version}} ${{db:Status-Status}}' "$(dpkg-deb -f "$1" Package)")" in
+    "$(dpkg-deb -f "$1" Version) "[iut]*|"$(dpkg-deb -f "$1" Version) "half-configured) return 0 ;;
+  esac
+  return 1
+}}
+unpack {packages}/*.deb || {{
+  set --
+  for each in {packages}/*.deb; do is_there "$each" || set -- "$@" "$each"; done
+  dpkg --force-confnew,unsafe-io --configure --pending || :
+  unpack "$@"
+}}"""
+"""A script may use what its package wants before it (Pre-Depends), and that may come later by its name, or have no
+settings yet: so, once more, after what can be configured is."""
 _INSTALL = (
     f"export SOURCE_DATE_EPOCH={TIME}",
     "ulimit -c 0 && ulimit -f 8388608",  # blocks of 512 bytes
     f"ulimit -p {LIMITS.processes} 2>/dev/null || ulimit -u {LIMITS.processes} 2>/dev/null || :",  # of dash, of bash
     f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES} && chmod 755 {_NO_SERVICES}",
-    "dpkg --force-depends,confnew,unsafe-io --unpack {packages}/*.deb",
+    _UNPACK,
     "dpkg --force-confnew,unsafe-io --configure --pending",
     f"rm -f {_NO_SERVICES}",
 )
@@ -110,18 +129,18 @@ def configure_over(spec: Manifest, tree: Path, base: Path, packages: Path, as_ro
 def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
     command = [*words, "/bin/sh", "-e", "-c", "\n".join(_script(spec, packages))]
     path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    shortage = Shortage(LIMITS)
+    shortage, log = Shortage(LIMITS), place / "configure.log"
     try:
         limits = watched(place, LIMITS)
-        run(command, environment=path, log=place / "configure.log", seconds=LIMITS.wall_seconds, watch=limits)
+        run(command, environment=path, log=log, seconds=LIMITS.wall_seconds, watch=limits)
     except CommandError as error:
         if error.code == os.EX_OSERR:
             raise SandboxUnavailableError(
                 f"The build environment {spec.name} cannot be made on this machine: {error.output.strip()}.",
                 hint="Keep the store on a disk of the machine itself, and use a kernel of 6.0 or newer.",
             ) from error
-        said = [line.strip() for line in error.output.splitlines()]
-        said = [line for line in said if "error" in line][:2] or said[-1:]
+        said = [line.strip() for line in log.read_bytes()[-_SAID_BYTES:].decode("utf-8", "replace").splitlines()]
+        said = [line for line in said if _ERROR.search(line) and "(--configure)" not in line][-2:] or said[-1:]
         told = f" It said: {clipped(' '.join(said), 300)}" if said else ""
         sentence = f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error})."
         sentence += told

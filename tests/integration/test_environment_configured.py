@@ -114,7 +114,7 @@ def test_it_is_run_again_elsewhere(archive: Archive, tmp_path: Path) -> None:
 def test_a_script_that_fails(archive: Archive, tmp_path: Path) -> None:
     """Which package it was is said; nothing of it is kept."""
     archive.add("broken", {}, {"postinst": "#!/bin/sh\necho no; exit 3\n"})
-    with pytest.raises(BuildEnvironmentError, match=r"package broken .*exit status 3") as caught:
+    with pytest.raises(BuildEnvironmentError, match=r"broken package .*exit status 3") as caught:
         store(archive, tmp_path / "store").get(manifest("broken"))
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "store").rglob("root"))

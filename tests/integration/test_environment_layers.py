@@ -35,7 +35,7 @@ from tests.integration.test_environment_configured import PROGRAMS
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
 """What a command is put behind to be that of an ordinary user. Ours may be a Python that only root reaches."""
-MORE = ("cp", "mv", "rmdir", "stat", "touch")
+MORE = ("cp", "dpkg-query", "mv", "rmdir", "stat", "touch")
 CHANGES = """#!/bin/sh -e
 [ "$1" = configure ]
 cd /usr/share/base
@@ -192,6 +192,24 @@ def test_files_keep_the_times_of_their_packages(archive: Archive, tmp_path: Path
     assert found == layers.log(there.import_(tmp_path / "layer"), TIMES, tmp_path)
 
 
+def test_a_package_that_is_wanted_before_another(archive: Archive, tmp_path: Path) -> None:
+    """And configured before it, although its name comes later; root reads what nobody may. Or dpkg's words are told."""
+    use = "#!/bin/sh -e\nmkdir -p /usr/share/early && cp /usr/share/zfirst/text /usr/share/early/text\n"
+    secret = "#!/bin/sh -e\necho x >/etc/secret && chmod 0 /etc/secret && cat /etc/secret >>/usr/share/early/text\n"
+    prepare = "#!/bin/sh -e\nmkdir /usr/share/zfirst && echo here >/usr/share/zfirst/text\n"
+    archive.add("early", {}, {"preinst": use, "postinst": secret}, "Pre-Depends: zfirst\n")
+    archive.add("never", {}, {"preinst": "#!/bin/sh\nexit 3\n"}, "Pre-Depends: zfirst\n")
+    archive.add("zfirst", {}, {"postinst": prepare})
+    environments = store(archive, tmp_path / "store")
+    base = environments.get(BASE)
+    wanted = [package(Path(each)) for each in pool(archive, "early", "zfirst")]
+    layered = environments.layered(base, wanted, ())
+    assert "here\nx\nexit 0" == layers.log(layered, "cat /usr/share/early/text", tmp_path)
+    wanted = [package(Path(each)) for each in pool(archive, "never", "zfirst")]
+    with pytest.raises(PackageInstallationError, match=r"new never package pre-installation script .* exit status 3"):
+        environments.layered(base, wanted, ())
+
+
 def test_brought_to_another_machine(archive: Archive, tmp_path: Path) -> None:
     """By exports of both, the base first; whoever brings the layer alone is told the digest of the other."""
     here = store(archive, tmp_path / "here")
@@ -328,7 +346,7 @@ def test_a_script_cannot_reach_the_base(archive: Archive, tmp_path: Path) -> Non
     assert "old\n" == (base.root / "usr/share/base/whole/old").read_text()
     assert "first\nx\nx\n" == (layered.layers[0] / "usr/share/base/grown").read_text()
     trees = set((tmp_path / "store/trees").iterdir())
-    with pytest.raises(BuildEnvironmentError, match=r"package broken .*exit status 3"):
+    with pytest.raises(BuildEnvironmentError, match=r"broken package .*exit status 3"):
         environments.layered(base, [package(Path(each)) for each in pool(archive, "broken")], ())
     assert trees == set((tmp_path / "store/trees").iterdir())
     assert not [each for each in (tmp_path / "store/making").iterdir() if each.is_dir()]

@@ -118,6 +118,8 @@ def _words(filter_file: Path, bound: Sequence[_Bound], over: Path | None = None)
     words += [
         *(program, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
         *("--uid", "0", "--gid", "0", "--hostname", "rebuilder", "--cap-drop", "ALL"),
+        # Programs that keep secrets from everybody but root leave files without any mode, and read them again.
+        *("--cap-add", "CAP_DAC_OVERRIDE"),
         *("--seccomp", str(launcher_main.READY)),
     ]
     for each, source in zip(bound, seen, strict=True):
