@@ -11,9 +11,8 @@ import kubernetes_validate
 import pytest
 
 from rebuilder.consumer.admission.application import NoReview, read_review, response
-from rebuilder.consumer.admission.contents import read_contents
+from rebuilder.consumer.admission.contents import PODS, Image, read_contents
 from rebuilder.consumer.admission.decision import Decision
-from rebuilder.consumer.admission.images import PODS, Image
 from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.policy import ImageSetting
 from rebuilder.errors import UsageError

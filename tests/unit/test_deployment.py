@@ -14,7 +14,7 @@ import kubernetes_validate
 import pytest
 
 from rebuilder.config import load_config
-from rebuilder.consumer.admission.images import PODS
+from rebuilder.consumer.admission.contents import PODS
 from tests.unit.test_readme import known
 
 ROOT = Path(__file__).parents[2]

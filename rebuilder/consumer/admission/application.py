@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from rebuilder.consumer.admission.contents import package_of, read_contents
+from rebuilder.consumer.admission.contents import Image, images_in, package_of, read_contents
 from rebuilder.consumer.admission.decision import Decision, decide
-from rebuilder.consumer.admission.images import Image, images_in
 from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.enforcement import Enforcement, Reply, document
 from rebuilder.consumer.lock_files import Dependency

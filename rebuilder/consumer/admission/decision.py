@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rebuilder.consumer.admission.images import Image
+from rebuilder.consumer.admission.contents import Image
 from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.answer import Answer, Standing
 from rebuilder.consumer.enforcement import Enforcement, sentence

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from packageurl import PackageURL
 
+from rebuilder.ecosystems.obstacles import quoted
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 
@@ -35,7 +36,7 @@ def parse_subject(text: str) -> Subject:
     """
     asked = text.strip()
     if not asked or len(asked) > _LONGEST or not asked.isprintable():
-        raise UsageError(f"{_shown(text)} does not name an npm release.", hint=_HINT)
+        raise UsageError(f"{quoted(text)} does not name an npm release.", hint=_HINT)
     if asked.lower().startswith("pkg:"):
         return _from_purl(asked)
     name, separator, version = asked.partition("==")
@@ -91,9 +92,9 @@ def _from_purl(asked: str) -> Subject:
     try:
         purl = PackageURL.from_string(asked)
     except ValueError:
-        raise UsageError(f"{_shown(asked)} is not a package URL.", hint=_HINT) from None
+        raise UsageError(f"{quoted(asked)} is not a package URL.", hint=_HINT) from None
     if purl.type != ECOSYSTEM or purl.qualifiers or purl.subpath:
-        raise UsageError(f"{_shown(asked)} is not a package URL of an npm release.", hint=_HINT)
+        raise UsageError(f"{quoted(asked)} is not a package URL of an npm release.", hint=_HINT)
     name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
     # The library gives small letters; the name is taken as it was written.
     written = unquote(asked.partition("/")[2])
@@ -103,12 +104,7 @@ def _from_purl(asked: str) -> Subject:
 
 def _release(name: str, version: str | None, *, asked: str) -> Subject:
     if not is_name(name):
-        raise UsageError(f"{_shown(name)} is not an npm package name.", hint=_HINT)
+        raise UsageError(f"{quoted(name)} is not an npm package name.", hint=_HINT)
     if version is not None and not is_version(version):
-        raise UsageError(f"{_shown(version)} is not one exact version of an npm package.", hint=_HINT)
+        raise UsageError(f"{quoted(version)} is not one exact version of an npm package.", hint=_HINT)
     return Subject(ecosystem=ECOSYSTEM, name=name, version=version, asked=asked)
-
-
-def _shown(text: str) -> str:
-    """Typed text, safe for a terminal and short enough for a sentence."""
-    return repr(text if len(text) <= 80 else text[:79] + "…")

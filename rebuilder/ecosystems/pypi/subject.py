@@ -15,6 +15,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from rebuilder.ecosystems.obstacles import quoted
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 
@@ -37,7 +38,7 @@ def parse_subject(text: str) -> Subject:
     """
     asked = text.strip()
     if not asked or len(asked) > _LONGEST or not asked.isprintable():
-        raise UsageError(f"{_shown(text)} does not name a PyPI release.", hint=_HINT)
+        raise UsageError(f"{quoted(text)} does not name a PyPI release.", hint=_HINT)
     if asked.lower().startswith("pkg:"):
         return _from_purl(asked)
     if asked.endswith(".whl"):
@@ -70,12 +71,12 @@ def release_purl(name: str, version: str) -> str:
 
 def _release(name: str, version: str | None, *, asked: str, filename: str | None = None) -> Subject:
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{_shown(name)} is not a PyPI project name.", hint=_HINT)
+        raise UsageError(f"{quoted(name)} is not a PyPI project name.", hint=_HINT)
     if version is not None:
         try:
             Version(version)
         except InvalidVersion:
-            raise UsageError(f"{_shown(version)} is not a version of a Python package.", hint=_HINT) from None
+            raise UsageError(f"{quoted(version)} is not a version of a Python package.", hint=_HINT) from None
     return Subject(ecosystem=ECOSYSTEM, name=canonicalize_name(name), version=version, filename=filename, asked=asked)
 
 
@@ -83,13 +84,13 @@ def _from_purl(asked: str) -> Subject:
     try:
         purl = PackageURL.from_string(asked)
     except ValueError:
-        raise UsageError(f"{_shown(asked)} is not a package URL.", hint=_HINT) from None
+        raise UsageError(f"{quoted(asked)} is not a package URL.", hint=_HINT) from None
     if purl.type != ECOSYSTEM or purl.namespace or purl.subpath:
-        raise UsageError(f"{_shown(asked)} is not a package URL of a PyPI release.", hint=_HINT)
+        raise UsageError(f"{quoted(asked)} is not a package URL of a PyPI release.", hint=_HINT)
     qualifiers = purl.qualifiers if isinstance(purl.qualifiers, dict) else {}
     filename = qualifiers.get("file_name")
     if filename is not None and file_version(filename) is None:
-        raise UsageError(f"{_shown(filename)} is not the name of a wheel or source archive.", hint=_HINT)
+        raise UsageError(f"{quoted(filename)} is not the name of a wheel or source archive.", hint=_HINT)
     return _release(purl.name, purl.version, asked=asked, filename=filename)
 
 
@@ -97,16 +98,11 @@ def _from_wheel(asked: str) -> Subject:
     parsed = file_version(asked)
     if parsed is None:
         raise UsageError(
-            f"{_shown(asked)} is not a wheel's file name, which has the form name-version-python-abi-platform.whl.",
+            f"{quoted(asked)} is not a wheel's file name, which has the form name-version-python-abi-platform.whl.",
             hint=_HINT,
         )
     name, version = parsed
     return Subject(ecosystem=ECOSYSTEM, name=name, version=str(version), filename=asked, asked=asked)
-
-
-def _shown(text: str) -> str:
-    """Typed text, safe for a terminal and short enough for a sentence."""
-    return repr(text if len(text) <= 80 else text[:79] + "…")
 
 
 class PyPIStep(StrEnum):

@@ -21,7 +21,7 @@ from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.limits import CHUNK, Budget, UnreadableError
 from rebuilder.programs.archive.reading import Entry, keep_nothing, shown
 from rebuilder.programs.archive.stream import CompressedInput, Window, compression_of
-from rebuilder.programs.archive.tar_reader import read_tar
+from rebuilder.programs.archive.tar import read_tar
 from rebuilder.programs.image.tree import Refused
 
 MOST_LAYERS = 256

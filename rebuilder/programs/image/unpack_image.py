@@ -19,7 +19,7 @@ from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.limits import Budget, UnreadableError
 from rebuilder.programs.archive.reading import keep_nothing, shown
 from rebuilder.programs.archive.stream import Window
-from rebuilder.programs.archive.tar_reader import read_tar
+from rebuilder.programs.archive.tar import read_tar
 from rebuilder.programs.image.layout import Layer, find, opened, plain
 from rebuilder.programs.image.tree import Refused, Tree, resolved
 
