@@ -10,8 +10,7 @@ from rebuilder.consumer.rebuilder import KEY_LIST_TYPE, Rebuilder, Trusted, list
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.log.audit import LogError, read_entry
 from rebuilder.log.entry import LOG, LogEntry, digest_path, named_by_sha512
-from rebuilder.log.note import NoteKey
-from rebuilder.log.policy import LogPolicy
+from rebuilder.log.note import LogPolicy, NoteKey
 from rebuilder.log.seen import SeenLog, usual_memory
 from rebuilder.model.text import visible
 from rebuilder.model.value import sha256_hex

@@ -16,8 +16,7 @@ from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.vote import Level, Vote, independent
 from rebuilder.errors import UsageError
-from rebuilder.log.note import NoteKey
-from rebuilder.log.policy import LogPolicy
+from rebuilder.log.note import LogPolicy, NoteKey
 from rebuilder.model.value import Sha256Field, Sha512Field, Value
 from rebuilder.toml_files import mistake, parse_toml, read_text
 from rebuilder.vulnerabilities import SEVERITIES, Export, Vulnerability, newest

@@ -33,8 +33,7 @@ from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.errors import SigningError, StoreError, UnavailableError, UsageError
 from rebuilder.log.audit import LogError, Published, goes_on, read_entry
 from rebuilder.log.entry import LOG, LogEntry, digest_path
-from rebuilder.log.note import Checkpoint, Note, NoteKey
-from rebuilder.log.policy import LogPolicy
+from rebuilder.log.note import Checkpoint, LogPolicy, Note, NoteKey
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import SeenLog, SeenVerdicts, text_of
 from rebuilder.log.tiles import Nodes, TileReader

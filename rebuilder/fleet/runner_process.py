@@ -31,11 +31,10 @@ from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.selftest import check_isolation
 from rebuilder.sandbox.uml.sandbox import ENVIRONMENT, UmlSandbox
 from rebuilder.signing.keys import Algorithm, FileKey
-from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs, by_last_use, trim
 from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import RemoteBlobs, outputs_of
-from rebuilder.store.retention import by_last_use, trim
 from rebuilder.store_layout import PREPARED
 
 _MOST_RUNS = 500

@@ -12,9 +12,9 @@ from pathlib import Path
 from rebuilder.atomic_file import DRAFT
 from rebuilder.clock import Clock
 from rebuilder.environments.store import EnvironmentStore
+from rebuilder.store.blobs import Retention
 from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.retention import Retention
 from rebuilder.store_layout import PREPARED
 
 _DOCUMENTS = ("cache/http/*",)

@@ -10,10 +10,9 @@ import pytest
 
 from rebuilder.errors import CorruptStoreError, StoreError, UsageError
 from rebuilder.model.value import sha256_hex
-from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs, trim
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import SHARED, RemoteBlobs, key_of, outputs_of
-from rebuilder.store.retention import trim
 from tests.fakes.s3_server import BUCKET, CarelessS3, careless, credentials, seaweed
 
 

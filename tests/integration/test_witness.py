@@ -17,8 +17,7 @@ from rebuilder.config import load_config
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.log.audit import LogError
-from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, decoded
-from rebuilder.log.policy import LogPolicy
+from rebuilder.log.note import COSIGNATURE, Checkpoint, LogPolicy, Note, NoteKey, decoded
 from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import is_consistent
 from rebuilder.network.site_reader import SiteReader

@@ -20,8 +20,7 @@ from typer.testing import CliRunner
 
 from rebuilder.cli.main import app
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.log.note import COSIGNATURE, Note, NoteKey
-from rebuilder.log.policy import LogPolicy
+from rebuilder.log.note import COSIGNATURE, LogPolicy, Note, NoteKey
 from rebuilder.model.comparison import Level
 from rebuilder.model.environment import Manifest
 from rebuilder.model.value import sha256_hex

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rebuilder.log.note import COSIGNATURE, LOG_SIGNATURE, Note, NoteKey, sign_note
-from rebuilder.log.policy import LogPolicy
+from rebuilder.log.note import COSIGNATURE, LOG_SIGNATURE, LogPolicy, Note, NoteKey, sign_note
 from tests.fakes.cosigning import cosign_note
 
 TEXT = f"log.example/one\n3\n{'A' * 43}=\n"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm.dependencies import LockFile, Tool
-from rebuilder.ecosystems.npm.managers import ManagerChoice, allowed_scripts, choose_manager, fitting_version
+from rebuilder.ecosystems.npm.node_versions import ManagerChoice, allowed_scripts, choose_manager, fitting_version
 
 VERSIONS = ["1.22.19", "1.22.22", "2.4.3", "3.8.7", "4.9.1", "8.15.9", "9.15.0", "10.9.0", "10.10.0-beta.1"]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version
-from rebuilder.ecosystems.npm.node_versions import choose, satisfies, series_at
+from rebuilder.ecosystems.npm.node_versions import choose, choose_manager, fitting_version, satisfies, series_at
 
 NODES = [f"{major}.{minor}.1" for major in (10, 12, 14, 16, 18, 20, 21, 22, 24) for minor in (2, 10)]
 MOMENT = datetime(2025, 3, 1, tzinfo=UTC)

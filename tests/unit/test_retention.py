@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.store.blobs import LEAVING, DiskBlobs
-from rebuilder.store.retention import Retention
+from rebuilder.store.blobs import LEAVING, DiskBlobs, Retention
 from tests.fakes.clock import FixedClock
 
 KEEP = timedelta(days=30)

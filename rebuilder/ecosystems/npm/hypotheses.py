@@ -21,8 +21,17 @@ from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definit
 from rebuilder.ecosystems.npm.checkout import Checkout, manifests, own_checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, check_scopes, dependencies, scope_registries
-from rebuilder.ecosystems.npm.managers import allowed_scripts, choose_manager, fitting_version, npm_series
-from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
+from rebuilder.ecosystems.npm.node_versions import (
+    NODE,
+    NodeChoice,
+    allowed_scripts,
+    choose,
+    choose_manager,
+    fitting_version,
+    newest,
+    npm_series,
+    usual_at,
+)
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.registry import no_tool
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve

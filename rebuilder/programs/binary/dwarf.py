@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from rebuilder.programs.binary.findings import Findings
 from rebuilder.programs.binary.traces import read_compiler
-from rebuilder.programs.binary.view import EVIDENCE, MalformedError, Notes, View, uleb
+from rebuilder.programs.binary.view import EVIDENCE, Findings, MalformedError, Notes, View, uleb
 
 UNITS = 4000
 """Most units that are looked at."""

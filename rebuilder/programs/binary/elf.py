@@ -10,9 +10,8 @@ import struct
 from functools import partial
 from typing import NamedTuple
 
-from rebuilder.programs.binary.findings import SYMBOLS, Findings, Section
 from rebuilder.programs.binary.traces import read_compiler
-from rebuilder.programs.binary.view import MalformedError, Notes, View, text
+from rebuilder.programs.binary.view import SYMBOLS, Findings, MalformedError, Notes, Section, View, text
 
 MAGIC = b"\x7fELF"
 

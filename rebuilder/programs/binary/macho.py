@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from rebuilder.programs.binary.findings import SYMBOLS, Findings, Section
-from rebuilder.programs.binary.view import MalformedError, Notes, View, text
+from rebuilder.programs.binary.view import SYMBOLS, Findings, MalformedError, Notes, Section, View, text
 
 MAGICS = {
     b"\xfe\xed\xfa\xce": (">", False),

@@ -22,9 +22,8 @@ from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Entry, shown
 from rebuilder.programs.binary import elf, macho, pe
 from rebuilder.programs.binary.dwarf import read_dwarf
-from rebuilder.programs.binary.findings import Findings
 from rebuilder.programs.binary.traces import read_traces
-from rebuilder.programs.binary.view import Buffer, MalformedError, Notes, View, text
+from rebuilder.programs.binary.view import Buffer, Findings, MalformedError, Notes, View, text
 
 BINARIES = 1000
 """Most compiled files of one archive that are looked into."""

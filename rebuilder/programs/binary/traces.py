@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rebuilder.programs.binary.findings import Findings
-from rebuilder.programs.binary.view import EVIDENCE, View, text
+from rebuilder.programs.binary.view import EVIDENCE, Findings, View, text
 
 _NUMBER = r"(\d+(?:\.\d+)+[\w.+-]*)"
 _COMPILERS = (
