@@ -23,7 +23,8 @@ from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.site.writing import PARTIAL
-from rebuilder.verification.signer import PublishedKeys, Signer
+from rebuilder.verification.published_keys import PublishedKeys
+from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
