@@ -12,6 +12,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.report import Report
 from rebuilder.service.logs import bound
 from rebuilder.signing.key_directory import KeyNotGoodError
+from rebuilder.store.ledger.rows import EndedError
 from rebuilder.verification.signer import Signer
 
 _AT_ONCE = 20
@@ -109,6 +110,8 @@ class SigningLoop:
         except KeyNotGoodError as error:  # an alarm of its own; what was examined waits for the next key
             log.warning("Not signed: %s", error)
             return False
+        except EndedError:
+            log.info("Somebody else has signed it.")
         except (CorruptError, SigningError, ValueError) as error:
             self._refuse(number, report, error)
         except RebuilderError as error:  # a full disk, a ledger that is away: nothing is wrong with the report

@@ -46,6 +46,7 @@ from rebuilder.site.written import digest, program
 from rebuilder.store.blobs import sha512_of
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.component_book import Component
+from rebuilder.store.ledger.rows import EndedError
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.published_keys import PublishedKeys
@@ -292,7 +293,8 @@ class Signer:
         finished = 0
         while waiting := self.ledger.unsigned(limit=20):
             for number, report in waiting:
-                self.finish(number, report)
+                with contextlib.suppress(EndedError):  # somebody else has signed it meanwhile
+                    self.finish(number, report)
         while waiting_pages := self.ledger.unpublished(limit=20):
             for number, signed in waiting_pages:
                 with contextlib.suppress(CorruptError):  # an alarm by now

@@ -193,3 +193,18 @@ def test_trouble_that_does_not_pass_is_an_alarm_at_last(harness: Harness) -> Non
         harness.loop.step()
         harness.seconds += 3601
     assert ([], [artifact("waits").file.filename]) == (harness.ledger.unsigned(9), harness.given_up())
+
+
+def test_what_somebody_else_has_signed_is_no_trouble(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    """Two sign at once where a service is stopped, or `rebuilder publish` runs beside it: the first one counts."""
+    harness.examined("a", "b")
+    waiting = {each.artifact.name: number for number, each in harness.ledger.unsigned(9)}
+
+    def elsewhere(of: Report) -> None:
+        if of.artifact.name == "a":
+            harness.ledger.finish(waiting["a"], signed(of.replace(rebuilder_version="other")))
+
+    harness.signer.trouble = elsewhere
+    assert 1 == harness.loop.step()
+    assert ({"a", "b"}, []) == (harness.done(), harness.given_up())
+    assert [] == [each.levelname for each in caplog.records if each.levelname == "WARNING"]

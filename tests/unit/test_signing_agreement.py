@@ -233,3 +233,13 @@ def test_one_bad_report_does_not_keep_others_waiting(harness: Harness) -> None:
     assert 1 == harness.press.finish_all()
     assert [] == harness.ledger.unpublished(limit=9)
     assert [AlarmKind.STORE_CORRUPT] == [each.kind for each in harness.ledger.alarms()]
+
+
+def test_what_somebody_else_has_signed_keeps_nothing_back(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was waiting when it was looked up, and is done when it is to be kept: the first signature counts."""
+    [number] = [number for number, _ in harness.ledger.unpublished(limit=9)][:1]
+    before = harness.ledger.signed_report(harness.bad.report.artifact.sha256)
+    answers = iter([[(number, harness.bad.report)], []])
+    monkeypatch.setattr(harness.press.ledger, "unsigned", lambda limit: next(answers))  # noqa: ARG005
+    assert 2 == harness.press.finish_all()
+    assert before == harness.ledger.signed_report(harness.bad.report.artifact.sha256)

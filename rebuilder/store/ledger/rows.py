@@ -146,17 +146,21 @@ def is_kept(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     return kept is not None and all(kept[name] == value for name, value in row.items())
 
 
+class EndedError(StoreError):
+    """A verification has ended: what it was to be ended with is not kept."""
+
+
 def end_verification(connection: Connection, number: int, **columns: Any) -> None:
     """Set the last columns of a verification that has not ended yet.
 
     Raises:
-        StoreError: there is none, or it has ended.
+        EndedError: there is none, or it has ended.
     """
     verification = tables.verification
     going = verification.c.state.in_(("running", "examined"))
     statement = update(verification).where(verification.c.id == number, going).values(columns)
     if connection.execute(statement).rowcount != 1:
-        raise StoreError(
+        raise EndedError(
             f"The ledger has no verification {number} that is still going on.", hint="Run the same command again."
         )
 
