@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -18,11 +19,12 @@ def by_processes(
 ) -> Iterator[_Found]:
     """What ``work`` gives for ``at_once`` items at a time, in their order.
 
-    Forked processes do it, which have all that this one has; little work is done by this one.
+    Forked processes do it, which have all that this one has; little work is done by this one, and all of it where other
+    threads might hold a lock that nobody would release in a forked process.
     """
     chunks = [items[start : start + at_once] for start in range(0, len(items), at_once)]
     number = min(len(os.sched_getaffinity(0)), len(chunks))
-    if number < 2:
+    if number < 2 or threading.active_count() > 1:
         yield from map(work, chunks)
         return
     with ProcessPoolExecutor(number, get_context("fork"), _inherit, (work, chunks)) as pool:

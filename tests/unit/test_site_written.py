@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -161,8 +162,9 @@ def test_parts_are_told_apart() -> None:
 
 
 def test_much_work_is_done_by_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order; little of it by this one."""
+    """In order; little of it by this one, and all of it where there are threads."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
 
     def work(numbers: Sequence[int]) -> tuple[int, int]:
         return sum(numbers), os.getpid()
@@ -171,3 +173,5 @@ def test_much_work_is_done_by_several_processes(monkeypatch: pytest.MonkeyPatch)
     assert [1, 5, 9] == [total for total, _ in found]
     assert os.getpid() not in {process for _, process in found}
     assert [(1, os.getpid())] == list(by_processes(work, range(2), at_once=2))
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert {os.getpid()} == {process for _, process in by_processes(work, range(6), at_once=2)}
