@@ -172,7 +172,7 @@ def test_what_nobody_signed_is_not_confirmed(
     ("text", "words"),
     [
         ("need = 0", "need"),
-        ("ned = 1", "“need” meant"),
+        ("ned = 1", "“need” is"),
         ('[[exceptions]]\npackage = "a"\nuntil = 2030-01-01', "reason"),
         ('level = "perfect"', "level"),
         ('[[rebuilders]]\nplace = "x"\nlog_key = "nonsense"', "log_key"),
