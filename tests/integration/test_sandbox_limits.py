@@ -131,7 +131,7 @@ class _Refusing(Shortage):
         (place / "pids.events").write_text("max 7\n")
 
 
-@pytest.mark.parametrize("text", ["exit 254", "true"])
+@pytest.mark.parametrize("text", ["exit 254", "true", "sleep 1000"])
 def test_machine_without_processes(environments: Environments, tmp_path: Path, text: str) -> None:
     """What it refused is our trouble, however the build ended."""
     bubblewrap, blobs = Bubblewrap(partial(_Refusing, place=tmp_path)), MemoryBlobs()
@@ -139,7 +139,7 @@ def test_machine_without_processes(environments: Environments, tmp_path: Path, t
     try:
         room = Room(sandbox, blobs, environments.get("trixie").root)
         with pytest.raises(SandboxFaultError, match="too few processes left"):
-            room.shell(text)
+            room.shell(text, limits=Limits(wall_seconds=1))  # some programs wait for a process, and for ever
         assert Limit.LOG == room.shell("yes", limits=Limits(log_bytes=MB)).limit  # which takes no process
     finally:
         sandbox.close()
