@@ -131,7 +131,7 @@ def _said(attempt: Attempt) -> str:
     named = [f"{each.name} {each.version} ({each.origin}, SHA-256 {each.sha256})" for each in attempt.unauthenticated]
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return (
-        f"The same bytes come out with packages that no signed list of the archive binds: {', '.join(named[:3])}{more}. "
+        f"It was built with packages that no signed list of the archive binds: {', '.join(named[:3])}{more}. "
         "Nobody signed those bytes; whoever served them can have made them for this."
     )
 
