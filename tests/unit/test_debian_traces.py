@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,54 @@ def test_a_version_excuses_what_its_tool_wrote_and_nothing_else(tmp_path: Path) 
     theirs = {"postinst": POSTINST % (b"13.99.9", b"exit 0\n"), place: b"server 203.0.113.7\n"}
     assert not excused(traces(tmp_path, theirs, {**ours, place: b"server 198.51.100.1\n"}))
     assert not excused(traces(tmp_path, {"postinst": b"a1.2 \0\n"}, {"postinst": b"a\0 1.2\n"}))
+
+
+MANIFEST = b"Manifest-Version: 1.0\r\nCreated-By: %s (Debian)\r\n"
+JDK = {"openjdk-21-jre-headless": "21.0.13.1+2-1~deb13u1"}
+
+
+def jar(manifest: bytes, code: bytes = b"\xca\xfe", *, comment: bytes = b"", time: int = 0) -> bytes:
+    """A Java archive with a class."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in (("META-INF/MANIFEST.MF", MANIFEST % manifest), ("A.class", code)):
+            archive.writestr(zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, time)), content, zipfile.ZIP_DEFLATED)
+        archive.comment = comment
+    return file.getvalue()
+
+
+THEIRS, OURS = b"21.0.9+10-Debian-1deb13u1", b"21.0.13.1+2-1-deb13u1-Debian"
+
+
+def test_a_java_archive_that_names_another_java(tmp_path: Path) -> None:
+    """Its manifest says which; nothing else in it may differ."""
+    name = "usr/share/java/tiny.jar"
+    found = traces(tmp_path, {name: jar(THEIRS)}, {name: jar(OURS)})
+    [other] = other_versions(found, JDK)
+    assert ("openjdk-21-jre-headless", "21.0.9+10", True) == (other.package, other.wanted, other.sure)
+    assert other.fits("21.0.9+10-1~deb13u1")
+    assert found.follows([other], JDK)
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        jar(THEIRS, b"\xca\xfe\xba"),
+        jar(THEIRS, comment=b"x"),
+        jar(THEIRS, time=2),
+        jar(THEIRS) + b"x",
+        b"PK\3\4x" + jar(THEIRS),
+        jar(b"21.0.8+10-Debian-1deb13u1", b"see 21.0.9+10-Debian-1deb13u1"),
+        jar(THEIRS).replace(b"A.class", b"B.class"),
+        jar(THEIRS).replace(b"PK\1\2", b"PK\1\2x", 1),
+    ],
+    ids=range(8),
+)
+def test_a_java_archive_in_which_something_else_differs(tmp_path: Path, theirs: bytes) -> None:
+    """A class, a comment, a time, a byte before, between or behind: no other Java excuses that."""
+    name = "usr/share/java/tiny.jar"
+    found = traces(tmp_path, {name: theirs}, {name: jar(OURS)})
+    assert (f"data.tar/{name}",) == found.stray or not found.follows(other_versions(found, JDK), JDK)
 
 
 def test_a_version_excuses_manuals_and_no_programs(tmp_path: Path) -> None:

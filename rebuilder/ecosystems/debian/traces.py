@@ -26,6 +26,8 @@ _PERL = {
     "5.0102 3.45": "5.40",
 }
 """Pod::Man and Pod::Simple of each series of Perl (Module::CoreList)."""
+_SERIES = {"gcc": "gcc-{}", "openjdk": "openjdk-{}-jre-headless"}
+"""Tools whose packages have the first number of the version in their names."""
 _MOST = 8
 
 
@@ -66,10 +68,11 @@ class Traces(Value):
         wanted = {word for each in others for word in (each.wanted, *self._said(each.package))}
         ours = {word for version in installed.values() for word in (version, plain(version))}
         pairs = [pair for pairs in self.swapped.values() for pair in pairs]
-        return not self.stray and all(theirs in wanted and (mine in ours) for theirs, mine in pairs)
+        return not self.stray and all(_is_of(theirs, wanted) and _is_of(mine, ours) for theirs, mine in pairs)
 
     def _said(self, package: str) -> Iterator[str]:
-        for words in self.named.get("gcc" if package.startswith("gcc-") else package, ()):
+        series = next((each for each in _SERIES if package.startswith(f"{each}-")), None)
+        for words in self.named.get(series or package, ()):
             yield from words.split()
 
 
@@ -121,9 +124,9 @@ def _named(traces: Traces, installed: Mapping[str, str]) -> Iterator[OtherVersio
             continue
         [said] = versions
         wanted = _PERL.get(said) if tool == "perl" else said
-        package = tool if tool != "gcc" else f"gcc-{said.partition('.')[0]}"
+        package = _SERIES.get(tool, tool).format(said.partition(".")[0])
         have = installed.get(package)
-        if wanted is None or (have is None and tool != "gcc"):
+        if wanted is None or (have is None and tool not in _SERIES):
             continue
         told = " and ".join(
             f"{name} {each}" for name, each in zip(("Pod::Man", "Pod::Simple"), said.split(), strict=False)
@@ -146,6 +149,11 @@ def _swapped(traces: Traces, installed: Mapping[str, str]) -> Iterator[OtherVers
                 here = f"the rebuilt one has {mine}, which is the version of {package}"
                 sentence = f"The published file has {wanted} where {here}."
                 yield OtherVersion(package, installed[package], wanted, sure=len(alike) == 1, sentence=sentence)
+
+
+def _is_of(word: str, versions: set[str]) -> bool:
+    """Whether a word is a version, or one that its tool writes with the build behind it (``21.0.9+10-Debian-1``)."""
+    return word in versions or ("+" in word and word.partition("-")[0] in versions)
 
 
 def _alike(one: str, other: str) -> bool:
