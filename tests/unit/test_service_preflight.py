@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.clock import SystemClock
-from rebuilder.config import Config
+from rebuilder.config import Config, load_config
 from rebuilder.model.settings import AlarmSettings, Suppression, Target
 from rebuilder.service.preflight import preflight
 
@@ -22,6 +22,15 @@ def test_schedules(tmp_path: Path, content: str, words: str, *, ok: bool) -> Non
     [check] = preflight(Config(schedules=tmp_path), SystemClock())
     assert ok == check.ok
     assert words in check.message
+
+
+def test_no_schedules(tmp_path: Path) -> None:
+    """Whoever does not run the service lacks nothing, whichever settings are named."""
+    file = tmp_path / "rebuilder.toml"
+    file.write_text("")
+    [check] = preflight(load_config(file, {}), SystemClock())
+    assert check.ok
+    assert str(tmp_path / "schedules") in check.message
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what plug-ins of Apprise import
