@@ -131,11 +131,19 @@ def _verify(draw: Sequence[Drawn], options: argparse.Namespace) -> None:
             groups.setdefault(each.run, []).append(each)
     with ThreadPoolExecutor(options.at_once) as pool:
         running = {pool.submit(_verified, each, options): each for each in groups.values()}
-        for made in as_completed(running):
-            with options.results.open("a", encoding="utf-8") as results:
-                for each, result in zip(running[made], made.result(), strict=True):
-                    print(each.position, each.subject, result["verdict"], f"{result['seconds']:.0f} s", flush=True)
-                    results.write(json.dumps({"asked": each.subject, "position": each.position, **result}) + "\n")
+        try:
+            for made in as_completed(running):
+                _record(running[made], made.result(), options.results)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _record(together: Sequence[Drawn], found: Sequence[dict[str, Any]], file: Path) -> None:
+    with file.open("a", encoding="utf-8") as results:
+        for each, result in zip(together, found, strict=True):
+            print(each.position, each.subject, result["verdict"], f"{result['seconds']:.0f} s", flush=True)
+            results.write(json.dumps({"asked": each.subject, "position": each.position, **result}) + "\n")
 
 
 def _verified(together: Sequence[Drawn], options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -168,15 +176,15 @@ def table(draw: Sequence[Drawn], results: dict[str, dict[str, Any]], minutes: fl
     """What came out, and a line for each package that did not come out bit for bit."""
     found = [(each, results[each.subject]) for each in draw if each.subject in results]
     counts = Counter(_outcome(result) for _, result in found)
-    out, late = counts[Verdict.REPRODUCED], counts[Verdict.TIMED_OUT]
-    missing = counts[Verdict.INPUTS_MISSING]
+    unsigned, late = counts[Verdict.UNAUTHENTICATED], counts[Verdict.TIMED_OUT]
+    out, missing = counts[Verdict.REPRODUCED] + unsigned, counts[Verdict.INPUTS_MISSING] + counts[Verdict.INFRA_ERROR]
     had = len(found) - late - missing
     share = f"{100 * out / had:.1f} %" if had else "none"
     whole = next((each.position - 1 for each in draw if each.subject not in results), len(draw))
     lines = [
         f"{len(found)} of {len(draw)} have a result, among them the first {whole} of the draw.",
         f"Not measured: build longer than {minutes:g} minutes: {late}. Inputs not to be had: {missing}.",
-        f"Bit for bit: {out} of {had} whose inputs can be had ({share}).",
+        f"Bit for bit: {out} of {had} whose inputs can be had ({share}); with some that nobody signed: {unsigned}.",
         *(f"  {outcome}: {number}" for outcome, number in counts.most_common()),
         "",
     ]

@@ -42,6 +42,6 @@ def test_packages_without_inputs_or_time_are_counted_apart() -> None:
     text = table(draw, {each.subject: found for each, found in zip(draw, verdicts, strict=False)}, 10)
     assert "4 of 5 have a result, among them the first 4 of the draw." in text
     assert "Not measured: build longer than 10 minutes: 1. Inputs not to be had: 1." in text
-    assert "Bit for bit: 1 of 2 whose inputs can be had (50.0 %)." in text
+    assert "Bit for bit: 1 of 2 whose inputs can be had (50.0 %)" in text
     assert "   2 name2_1-1+deb13u1_all.deb: differs: Its content differs." in text
     assert "name1_" not in text
