@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rebuilder.model.diagnosis import Cause
+from tests.fakes.debian_archive import Archive
 from tests.fakes.debian_sources import FILES, RULES
 from tests.integration import test_debian_rebuild, test_debian_verify
 from tests.integration.test_debian_verify import DebianInstallation
@@ -37,12 +38,12 @@ def looked_at(machine: DebianInstallation, place: Path, code: int) -> dict[str, 
     return answer.line
 
 
-@pytest.mark.usefixtures("archive")
-def test_packages_that_everybody_builds_alike(machine: DebianInstallation, tmp_path: Path) -> None:
-    """Those for any machine and for one come out of one build, elsewhere as here; the release is said that it is of."""
+def test_packages_that_everybody_builds_alike(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
+    """Those for any machine and for one come out of one build, elsewhere as here, in a release that is told."""
     found = looked_at(machine, tree(tmp_path / "tiny", debian__rules=ALIKE), 0)
-    architecture = machine_architecture()
-    assert [f"tiny_1.0_{architecture}.deb", "tiny-common_1.0_all.deb"] == [each["filename"] for each in found["built"]]
+    assert [f"tiny_1.0_{archive.architecture}.deb", "tiny-common_1.0_all.deb"] == [
+        each["filename"] for each in found["built"]
+    ]
     assert all(each["sha256"] == each["elsewhere_sha256"] for each in found["built"])
     assert any("unstable" in each and "trixie is taken" in each for each in found["notes"])
 
@@ -83,9 +84,3 @@ def test_a_tree_that_cannot_be_read(
     found = looked_at(machine, tree(tmp_path / "tiny", **{name: text}), 3)
     assert ("undecided", []) == (found["outcome"], found["built"])
     assert sentence in found["sentence"], json.dumps(found)
-
-
-def machine_architecture() -> str:
-    """As dpkg calls it."""
-    words = ["dpkg", "--print-architecture"]
-    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout.strip()

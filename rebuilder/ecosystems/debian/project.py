@@ -135,7 +135,7 @@ def _built(stanzas: list[dict[str, str]], architecture: str) -> Iterator[tuple[s
 
 def _suite(planner: Planner, packaging: _Packaging) -> tuple[str, tuple[str, ...]]:
     """The release that it is built in: that of the changelog, else the newest that there is."""
-    there = [each for each in planner.suites("") if each]
+    there = list(planner.suites(""))
     if not there:
         known = ", ".join(planner.context.releases)
         sentence = f"No mirror in apt's settings has a release that there is a build environment of ({known})."
