@@ -73,7 +73,7 @@ def definition(build: DebianBuild) -> BuildDefinition:
     parent, _, name = (build.directory or f"{PLACE}/{usual}").rpartition("/")
     prepend = [("/bin/sh", "-c", _PREPEND, "prepend", name)] if build.entry is not None else []
     rename = [("/bin/mv", usual, name)] if name != usual else []
-    made = packages_build(
+    return packages_build(
         purl=build.purl,
         targets=build.targets,
         source=build.described,
@@ -83,11 +83,11 @@ def definition(build: DebianBuild) -> BuildDefinition:
         tree=name,
         part="-A" if build.kind == "all" else "-B",
         besides=(buildinfo_name(build),),
+        directory=parent,
+        options=build.options,
         sandbox=build.sandbox,
         limits=build.limits,
     )
-    options = " ".join((_ENVIRONMENT["DEB_BUILD_OPTIONS"], *build.options))
-    return made.replace(directory=parent, environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": options})
 
 
 def packages_build(
@@ -103,8 +103,10 @@ def packages_build(
     sandbox: str,
     limits: Limits,
     besides: tuple[str, ...] = (),
+    directory: str = PLACE,
+    options: tuple[str, ...] = (),
 ) -> BuildDefinition:
-    """One run of ``dpkg-buildpackage`` in the usual place.
+    """One run of ``dpkg-buildpackage``.
 
     Args:
         purl: Of the source package.
@@ -112,12 +114,14 @@ def packages_build(
         source: What is built, for the statement.
         inputs: What :attr:`unpack` unpacks, and all else that the build sees.
         toolchain: The environment, with the build dependencies.
-        unpack: Commands that make the tree, in :data:`PLACE`.
-        tree: Its directory there.
+        unpack: Commands that make the tree.
+        tree: Its directory, below that of the build.
         part: Which packages ``dpkg-buildpackage`` builds.
         sandbox: In which it runs.
         limits: What it may use.
         besides: Files that are handed over if they are there.
+        directory: Of the build.
+        options: Of ``DEB_BUILD_OPTIONS``, besides the usual ones.
     """
     return BuildDefinition(
         build_type=BUILD_TYPE,
@@ -127,8 +131,8 @@ def packages_build(
         inputs=inputs,
         toolchain=toolchain,
         commands=(*unpack, ("/bin/sh", "-ec", _BUILD, "build", "--source", tree, part, *targets, *besides)),
-        environment=_ENVIRONMENT,
-        directory=PLACE,
+        environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": " ".join((_ENVIRONMENT["DEB_BUILD_OPTIONS"], *options))},
+        directory=directory,
         umask="0022",
         sandbox=sandbox,
         limits=limits,
