@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
+from rebuilder.atomic_file import write_whole
 from rebuilder.errors import FetchMismatchError, StoreError
 from rebuilder.model.value import Sha256, sha256_hex
 
@@ -18,6 +20,7 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self._directory: Path | None = None
+        self._lock = threading.Lock()
 
     def put(self, data: bytes) -> Sha256:
         """Store bytes."""
@@ -50,11 +53,11 @@ class MemoryBlobs:
     def path(self, sha256: str) -> Path:
         """A file with the bytes, gone when this object is."""
         data = self.read(sha256)
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="blobs-"))
-            weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
-        file = self._directory / sha256
-        if not file.exists():
-            file.write_bytes(data)
-            file.chmod(0o444)
+        with self._lock:
+            if self._directory is None:
+                self._directory = Path(tempfile.mkdtemp(prefix="blobs-"))
+                weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
+            file = self._directory / sha256
+            if not file.exists():
+                write_whole(file, data, mode=0o444)
         return file
