@@ -86,6 +86,21 @@ def test_packages_of_one_source_come_out(
     assert "tiny_1.0.dsc" in page
 
 
+def test_files_that_tests_write(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """The builder ran them, and the package has what they left: so does ours, once they are run."""
+    run = 'build-indep:\n\tcase "$$DEB_BUILD_OPTIONS" in *nocheck*) ;; *) echo passed >debian/passed;; esac\n'
+    ship = "\tcp debian/passed debian/tiny-common/usr/share/tiny || true\n"
+    rules = RULES.replace("build-indep:\n", run, 1).replace(_WHERE, ship + _WHERE)
+    dsc = source_package(tmp_path / "source", {"debian/rules": rules})
+    [common] = builder.build(dsc, "-A")
+    archive.list_package(common)
+    archive.list_source(dsc)
+    found = line(machine.verify("deb:tiny-common==1.0"), "reproduced")
+    assert ([("tests", 1)], 2) == ([(each["name"], each["bits"]) for each in found["replayed"]], found["attempts"])
+
+
 def test_buildinfo_that_was_given(
     machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
 ) -> None:

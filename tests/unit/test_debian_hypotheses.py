@@ -75,13 +75,15 @@ def test_the_release_comes_first_and_is_enough() -> None:
         ({"1.2.3-1": "kept-index"}, (), SWAPPED, ["release", "pinned"]),
         ({"1.2.2-1": "kept-index"}, (), SWAPPED, ["release", "release, lacking"]),
         ({}, ("forky",), Traces(), ["release", "release"]),
+        ({}, (), Traces(unpaired=True), ["release", "with-tests"]),
+        ({}, (), Traces(stray=("data.tar/usr/share/tiny/log",)), ["release", "with-tests"]),
         ({}, (), Traces(others=("data.tar/usr/share/doc/tiny/changelog.gz",)), ["release", "whole-changelogs"]),
     ],
 )
 def test_what_differs_says_what_is_tried(
     known: dict[str, str], elsewhere: tuple[str, ...], traces: Traces | None, expected: list[str]
 ) -> None:
-    """A directory of the form that builders have, a version that somebody has, another release, whole changelogs."""
+    """A directory of the form that builders have, a version, another release, whole changelogs, tests."""
     world = World(known=dict(known), elsewhere=elsewhere)  # type: ignore[arg-type]
     assert expected == names(world, 3, 0, traces=traces)
     world.updates = True

@@ -25,7 +25,6 @@ _PREPEND = (
     'cat /inputs/binary-only-changes "$1/debian/changelog" >"$1.changelog" && mv "$1.changelog" "$1/debian/changelog"'
 )
 _ENVIRONMENT = {
-    "DEB_BUILD_OPTIONS": "nocheck parallel=1",
     "HOME": "/sbuild-nonexistent",
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
@@ -63,6 +62,8 @@ class DebianBuild:
     """The changelog entry of a binary-only upload; at :data:`ENTRY`."""
     options: tuple[str, ...] = ()
     """Of ``DEB_BUILD_OPTIONS``, besides the usual ones."""
+    tests: bool = False
+    """Whether the source's tests are run."""
     directory: str | None = None
     """Where it is built, where that is not :data:`PLACE` and what ``dpkg-source`` calls it."""
 
@@ -85,6 +86,7 @@ def definition(build: DebianBuild) -> BuildDefinition:
         besides=(buildinfo_name(build),),
         directory=parent,
         options=build.options,
+        tests=build.tests,
         sandbox=build.sandbox,
         limits=build.limits,
     )
@@ -105,6 +107,7 @@ def packages_build(
     besides: tuple[str, ...] = (),
     directory: str = PLACE,
     options: tuple[str, ...] = (),
+    tests: bool = False,
 ) -> BuildDefinition:
     """One run of ``dpkg-buildpackage``.
 
@@ -122,7 +125,9 @@ def packages_build(
         besides: Files that are handed over if they are there.
         directory: Of the build.
         options: Of ``DEB_BUILD_OPTIONS``, besides the usual ones.
+        tests: Whether the source's tests are run.
     """
+    words = (*(() if tests else ("nocheck",)), "parallel=1", *options)
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl=purl,
@@ -131,7 +136,7 @@ def packages_build(
         inputs=inputs,
         toolchain=toolchain,
         commands=(*unpack, ("/bin/sh", "-ec", _BUILD, "build", "--source", tree, part, *targets, *besides)),
-        environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": " ".join((_ENVIRONMENT["DEB_BUILD_OPTIONS"], *options))},
+        environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": " ".join(words)},
         directory=directory,
         umask="0022",
         sandbox=sandbox,

@@ -6,7 +6,7 @@
    (:mod:`rebuilder.ecosystems.debian.traces`): a build path, versions of tools. What they name is looked for in the
    lists of that release and of others, in lists from before, and in the pool, and the build is made again with it.
 3. Then with what the release had when the package was built, in another release that has the very same file, without
-   updates, with changelogs left whole.
+   updates, with changelogs left whole, with its tests run.
 4. Where a version is named that nobody has any more, or the compiler here is newer than the package, it is not the
    package that is to blame: its inputs are missing.
 """
@@ -68,6 +68,8 @@ class Way:
     then: tuple[Pin, ...] = ()
     """What the release has updated since the package was built, as it was then."""
     options: tuple[str, ...] = ()
+    tests: bool = False
+    """Whether the source's tests are run; what they write can be in a package."""
     directory: str | None = None
     lacks: Obstacle | None = None
 
@@ -253,6 +255,9 @@ def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
     if traces is not None and any(map(_CHANGELOG.fullmatch, traces.others)) and not way.options:
         sentence = "Its changelogs are longer than the tool leaves them today: they are left whole."
         yield Repair(replace(way, options=(_WHOLE_CHANGELOGS,)), sentence)
+    if traces is not None and (traces.unpaired or traces.stray) and not way.tests:
+        sentence = "No version of a tool explains what differs: its tests are run, which can write files."
+        yield Repair(replace(way, tests=True), sentence)
 
 
 def _traces(case: Case, attempt: Attempt) -> Traces | None:
@@ -392,6 +397,7 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
         sandbox=planner.context.sandbox,
         entry=_entry(case),
         options=way.options,
+        tests=way.tests,
         directory=way.directory,
     )
     installed = (
@@ -410,6 +416,8 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
 def _name(way: Way) -> str:
     if way.directory is not None:
         return "build-path"
+    if way.tests:
+        return "with-tests"
     if way.options:
         return "whole-changelogs"
     if way.pins:
@@ -442,5 +450,7 @@ def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
         yield told("updates", "earlier", 2)
     if way.options:
         yield told("build-options", " ".join(way.options), _OPTION_BITS * len(way.options))
+    if way.tests:
+        yield told("tests", "run", 1)
     if way.directory is not None:
         yield told("build-path", way.directory, _RANDOM_BITS)
