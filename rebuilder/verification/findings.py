@@ -121,16 +121,18 @@ def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: boo
     """What keeps a file from being rebuilt from anything published; with what keeps it from coming from the commit.
 
     Args:
-        obstacle: To what is published.
+        obstacle: To what is published; None also where nothing is.
         trail: With what came of the commit.
         alone: Whether files of its kind come from commits alone: then a commit that was found is all that counts.
     """
     told = [each.decision for each in trail.steps if each.decision is not None and not each.attempts]
     commits = any(each.kind is NodeKind.COMMIT for each in trail.nodes)
-    if obstacle is None or not commits or any(each.attempts for each in trail.steps):
+    if not commits or any(each.attempts for each in trail.steps):
         return obstacle
-    if told and alone and obstacle.verdict is Verdict.INPUTS_MISSING:
+    if told and (obstacle is None or (alone and obstacle.verdict is Verdict.INPUTS_MISSING)):
         return Obstacle(verdict=told[0].verdict, sentence=told[0].sentence, cause=told[0].cause)
+    if obstacle is None:
+        return None
     no_repository = "The release names no repository." if alone else "The release names no repository either."
     origin = trail.origin.sentence if trail.origin is not None else no_repository
     return obstacle.replace(sentence=f"{obstacle.sentence} {told[0].sentence if told else origin}")

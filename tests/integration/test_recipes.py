@@ -176,6 +176,9 @@ def test_from_a_commit(server: Registry, installation: RecipeInstallation, tmp_p
     answer = verified(installation, text)
     assert (0, "reproduced") == (answer.code, answer.line["verdict"]), answer.words
     assert {"commit-to-file": "reproduced"} == answer.line["trail"]["steps"]
+    answer = verified(installation, text.replace(commit, "0" * 40))
+    assert (3, "inputs-missing") == (answer.code, answer.line["verdict"]), answer.words
+    assert answer.line["sentence"] == answer.line["trail"]["why"]["commit-to-file"]
 
 
 @pytest.mark.parametrize(
