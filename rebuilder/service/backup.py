@@ -28,6 +28,8 @@ from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError, CorruptStoreError, StoreError, UsageError
 from rebuilder.model.value import Sha256, Value, indented_json
+from rebuilder.replay.published import of_our_own
+from rebuilder.replay.replayer import needed_inputs
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger, copying
 from rebuilder.store.ledger.database import Database
@@ -109,11 +111,10 @@ def back_up(store: StorePlaces, place: Path, now: datetime, report: Report) -> O
         _copy_blobs(DiskBlobs(store.blobs), DiskBlobs(place / "blobs"), sorted(stored(store.blobs)), outcome)
         _copy_lists(store.lists, place / "debian")
         target = DiskBlobs(place / "blobs")
-        trees = {bytes.fromhex(each) for each in kept}
         outcome.damaged += (
-            f"A report names {each.hex()}, and the store does not have it."
-            for each in sorted(wanted - trees)
-            if not target.has(each.hex())
+            f"A report names {each}, and the store does not have it."
+            for each in sorted(wanted - {*kept})
+            if not target.has(each)
         )
         outcome.index = outcome.index.replace(environments=tuple(kept))
         write_whole(place / _INDEX, indented_json(outcome.index.document()), durable=True)
@@ -170,8 +171,8 @@ def stored(blobs: Path) -> Iterator[Sha256]:
                     yield Sha256(each.name)
 
 
-def _copy_ledger(ledger: str | Path, place: Path) -> tuple[Sha256, int, set[bytes]]:
-    """Digest of the copy, its rows, and the digests that it refers to."""
+def _copy_ledger(ledger: str | Path, place: Path) -> tuple[Sha256, int, set[Sha256]]:
+    """Digest of the copy, its rows, and the digests of what its reports need."""
     draft = place / "ledger-new.sqlite"
     draft.unlink(missing_ok=True)
     with (
@@ -180,10 +181,27 @@ def _copy_ledger(ledger: str | Path, place: Path) -> tuple[Sha256, int, set[byte
     ):
         rows = sum(copying.copy(old, new, lambda *_: None, in_use=True).values())
     with Ledger.open(draft) as copied:
-        wanted = copied.references()
+        wanted = _needed(copied)
     digest = _sha256(draft)
     draft.rename(place / _ledger_name(digest))
     return digest, rows, wanted
+
+
+def _needed(ledger: Ledger) -> set[Sha256]:
+    """Digests of what the newest report on each file needs: that file, logs, what builds read, environments.
+
+    What else a report names was never in the store: packages inside of environments, members of archives.
+    """
+    found: set[Sha256] = set()
+    for row in ledger.latest():
+        if (signed := ledger.signed_report(row)) is None:
+            continue
+        report, again = signed.report, of_our_own(signed.report)
+        found |= {report.artifact.sha256, *(each.run.log_sha256 for each in report.attempts)}
+        found |= {one.sha256 for each in report.attempts for one in each.hypothesis.definition.inputs}
+        if again is not None:
+            found |= {*again.environments, *(each.sha256 for each in needed_inputs(again))}
+    return found
 
 
 def _put_ledger(saved: Path, ledger: str | Path) -> None:
