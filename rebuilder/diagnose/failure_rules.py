@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rebuilder.diagnose.case import Claim, DiagnosisInput, claim
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.verdict import Verdict
+from rebuilder.programs.families import PROGRAMS
 
 COMPILER = re.compile(
     r"(?:gcc|cc|g\+\+|rustc|cargo|cmake|make|git): (?:command )?not found|fatal error: [\w/.+-]+\.h: No such file"
@@ -18,6 +19,8 @@ _NETWORK = re.compile(
     r"|urlopen error|Failed to establish a new connection|getaddrinfo failed"
 )
 _ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception|Exit)\b.*|error: .*|[\w./-]+: .*)$")
+_OURS = re.compile(f"(?:{'|'.join(sorted({name for each in PROGRAMS.values() for name in each}))}): ")
+_PLACE = re.compile(r'^File ".+", line \d+')
 _LONGEST_LINE = 2000
 _ENDINGS = {65: "the source archive could not be unpacked"}
 """Exit codes of the sandbox programs that make source trees."""
@@ -74,14 +77,21 @@ def failed(case: DiagnosisInput) -> Iterator[Claim]:
             basis=Basis.ENDING,
         )
         return
-    last = next((line for line in reversed(lines) if _ERROR.match(line)), None)
-    said = [EvidenceLine(note=last[:300])] if last else []
     yield claim(
         Cause.BUILD_ERROR,
         f"The build stopped with an error: {ending}.",
-        [how, *said],
+        [how, *(EvidenceLine(note=each[:300]) for each in _last_error(lines))],
         basis=Basis.ENDING,
     )
+
+
+def _last_error(lines: list[str]) -> list[str]:
+    """The last error of a log, with where Python says it is; what our own programs say only where nothing else does."""
+    found = [number for number, line in enumerate(lines) if _ERROR.match(line)]
+    if not found:
+        return []
+    last = max((each for each in found if not _OURS.match(lines[each])), default=found[-1])
+    return [*[line for line in lines[max(0, last - 4) : last] if _PLACE.match(line)][-1:], lines[last]]
 
 
 def _hints(case: DiagnosisInput, lines: list[str]) -> Iterator[tuple[Cause, str, str]]:

@@ -259,7 +259,7 @@ _WORDS = {
     ),
     Cause.HASH_OR_SET_ORDER: (
         "The same entries come in another order, as from a set or a directory listing.",
-        "Sort before writing: sets have another order in each run.",
+        "Sort before writing: sets have another order in each run, and hash() gives other numbers.",
     ),
     Cause.FILE_ORDER: (
         "The result depends on the order in which the file system lists files.",

@@ -180,6 +180,17 @@ def test_a_failure_without_words_is_one() -> None:
     assert "ValueError: no luck today" == finding.evidence[-1].note
 
 
+def test_the_error_of_the_project_is_shown_and_not_ours_behind_it() -> None:
+    """The place that Python names stands with it; what our program says is shown where nothing else does."""
+    ours = "build_wheel: the backend's build_wheel failed"
+    log = f'  File "/build/src/setup.py", line 7, in <module>\n    x.y\nAttributeError: no y\n{ours}\n'
+    (finding,) = found(failure(log)).findings
+    shown = [each.note for each in finding.evidence[1:]]
+    assert ['File "/build/src/setup.py", line 7, in <module>', "AttributeError: no y"] == shown
+    (finding,) = found(failure(f"build_wheel: x.whl\n{ours}\n")).findings
+    assert ours == finding.evidence[-1].note
+
+
 def test_a_limit_is_the_cause() -> None:
     """What was reached is named."""
     value = failure(outcome=Outcome.TIMED_OUT, limit=Limit.MEMORY, exit_code=None)

@@ -221,6 +221,8 @@ def test_what_lay_about_where_it_was_packed() -> None:
     ("log", "cause"),
     [
         ("Error: Cannot find module 'rollup'", Cause.MISSING_REQUIREMENT),
+        ("Error: Cannot find module '/build/source/tools/pack.js'", Cause.INCOMPLETE_SOURCE),
+        ("Error: Cannot find module '/build/source/node_modules/rollup/x.js'", Cause.MISSING_REQUIREMENT),
         ("sh: 1: tsc: not found", Cause.MISSING_REQUIREMENT),
         ("npm error code ENOTCACHED", Cause.NETWORK_WANTED),
         ("Error: getaddrinfo EAI_AGAIN fonts.example.org", Cause.NETWORK_WANTED),

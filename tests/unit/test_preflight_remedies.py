@@ -108,10 +108,11 @@ def test_a_workflow_that_sets_the_time_is_believed() -> None:
 @pytest.mark.parametrize(
     ("name", "before", "after"),
     [
-        ("debian/rules", "a:\n\tdate +%s >a\n", 'a:\n\tdate -u -d "@$(SOURCE_DATE_EPOCH)" +%s >a\n'),
-        ("Makefile", "D := $(shell date -u +%F)\n", 'D := $(shell date -u -d "@$(SOURCE_DATE_EPOCH)" +%F)\n'),
-        ("Makefile", "a:\n\techo $$(date) >a\n", 'a:\n\techo $$(date -u -d "@$(SOURCE_DATE_EPOCH)") >a\n'),
-        ("src/stamp.sh", "echo `date +%Y`\n", 'echo `date -u -d "@${SOURCE_DATE_EPOCH}" +%Y`\n'),
+        ("debian/rules", "a:\n\tdate +%s >a\n", "a:\n\tdate -u -d @$(SOURCE_DATE_EPOCH) +%s >a\n"),
+        ("Makefile", "D := $(shell date -u +%F)\n", "D := $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)\n"),
+        ("Makefile", "a:\n\techo $$(date) >a\n", "a:\n\techo $$(date -u -d @$(SOURCE_DATE_EPOCH)) >a\n"),
+        ("Makefile", 'a:\n\techo "on `date`" >a\n', 'a:\n\techo "on `date -u -d @$(SOURCE_DATE_EPOCH)`" >a\n'),
+        ("src/stamp.sh", "echo `date +%Y`\n", "echo `date -u -d @${SOURCE_DATE_EPOCH} +%Y`\n"),
         ("src/stamp.sh", "date -r stamp.c +%Y\n", None),
         ("src/stamp.sh", "x=$(date -u --date=@1 +%Y)\n", None),
         ("src/stamp.c", "char *s = __DATE__;\n", None),

@@ -130,7 +130,9 @@ def own_checkout(context: PlanningContext, tree: ProjectTree) -> Checkout:
     [listing] = inspect(context, [archive], texts=tuple(f"{below}{each}" for each in _TEXTS))
     texts = {normal_path(name).removeprefix(below): text for name, text in listing.texts.items()}
     manifest = read_manifest(texts.get(MANIFEST, ""))
-    if manifest is None or not all(isinstance(manifest.get(each), str) for each in ("name", "version")):
+    if manifest is None:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{MANIFEST} of {tree.name} is no JSON object: mend it first.")
+    if not all(isinstance(manifest.get(each), str) for each in ("name", "version")):
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{MANIFEST} of {tree.name} names no package and version.")
     return Checkout(
         tree=CheckedOut.of(tree.checkout, top=tree.top),

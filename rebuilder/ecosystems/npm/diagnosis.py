@@ -22,6 +22,7 @@ from rebuilder.diagnose.case import (
     listed,
     named,
 )
+from rebuilder.ecosystems.npm.build import SOURCE
 from rebuilder.ecosystems.npm.resolution import UNLOCKED
 from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.npm.tree_changes import ELSEWHERE, NOWHERE
@@ -297,6 +298,7 @@ def _written(case: DiagnosisInput, found: Sequence[Difference]) -> Claim:
 
 
 _MODULE = re.compile(r"(?:Cannot find module|Cannot find package|Could not resolve) ['\"]([^'\"]{1,200})['\"]")
+_OWN = re.compile(rf"{SOURCE}/((?!node_modules/).+)")
 _COMMAND = re.compile(r"sh: (?:[0-9]+: )?([\w@./-]{1,100}): (?:command )?not found")
 _TOO_OLD = re.compile(
     r"EBADENGINE|ERR_OSSL_EVP_UNSUPPORTED|The engine \"node\" is incompatible|requires Node(?:\.js)? version"
@@ -314,7 +316,12 @@ def _hints(line: str) -> Iterator[tuple[Cause, str]]:
         yield Cause.NETWORK_WANTED, Cause.NETWORK_WANTED.spoken
     if _TOO_OLD.search(line):
         yield Cause.MISSING_INTERPRETER, "The build does not work with the Node it was tried with."
-    if (module := _MODULE.search(line)) is not None:
+    if (module := _MODULE.search(line)) is not None and (file := _OWN.match(module[1])) is not None:
+        yield (
+            Cause.INCOMPLETE_SOURCE,
+            f"The build wants {file[1]}, which is not in the commit and no script made before.",
+        )
+    elif module is not None:
         yield Cause.MISSING_REQUIREMENT, f"The build wants {module[1]}, which is not there."
     if (command := _COMMAND.search(line)) is not None:
         yield Cause.MISSING_REQUIREMENT, f"The build calls {command[1]}, which no installed package has."
@@ -333,12 +340,13 @@ RULES = EcosystemRules(
     },
     advice={
         **dict.fromkeys(
-            (
-                *(Cause.ARCHIVE_TIMES, Cause.ARCHIVE_ORDER, Cause.ARCHIVE_FORM, Cause.MODES_UMASK),
-                Cause.HOST_OR_USER_NAME,
-            ),
+            (Cause.ARCHIVE_TIMES, Cause.ARCHIVE_ORDER, Cause.ARCHIVE_FORM, Cause.MODES_UMASK),
             _PORTABLE,
         ),
+        Cause.HOST_OR_USER_NAME: (
+            "Leave the names of machine and user out of what scripts write; npm 7.20.5 or later writes none besides."
+        ),
+        Cause.INCOMPLETE_SOURCE: "Commit the file, or make it in a script that runs before (prepare, prepack).",
         **dict.fromkeys((Cause.CHANGED_SOURCE_FILES, Cause.STALE_FILES), _CLEAN_CHECKOUT),
         Cause.COMPRESSION: "Publish with a Node of nodejs.org: those of distributions may have another zlib.",
         Cause.LINE_ENDS: "Publish from Linux or macOS, or set “* text=auto eol=lf” in .gitattributes.",

@@ -21,7 +21,7 @@ BUILD_FILES = re.compile(
 _ASKS = {
     Cause.EMBEDDED_PATH: r"cwd\(|abspath\(|realpath\(|\.resolve\(|\.absolute\(|__file__|sys\.(?:prefix|executable)",
     Cause.EMBEDDED_TIME: r"\btime(?:_ns)?\(|ctime\(|strftime\(|\.(?:now|utcnow|today)\(|asctime\(",
-    Cause.HASH_OR_SET_ORDER: r"\{[^{}:]*,[^{}:]*\}|\b(?:frozen)?set\(",
+    Cause.HASH_OR_SET_ORDER: r"\{[^{}():]*,[^{}():]*\}|\b(?:frozen)?set\(|(?<![.\w])hash\(",
     Cause.FILE_ORDER: r"listdir\(|scandir\(|\.?r?glob\(|iterdir\(|os\.walk\(",
     Cause.LOCALE: r"\bopen\((?!.*encoding)|read_text\(\)|setlocale\(|getlocale\(|getpreferredencoding\(",
     Cause.TIME_ZONE: r"localtime\(|fromtimestamp\(|tzname|\.mktime\(|astimezone\(|strftime\(",
