@@ -135,7 +135,8 @@ def test_what_the_store_lost_is_said(config: Config, tmp_path: Path, capsys: pyt
     """The rest is in the backup all the same; what a report names and never needs is not missed."""
     publish(config, "build_failed")
     blobs = config.store / "blobs"
-    for number, lost in enumerate(map(reports.sha, ("index", "gearbox-0.9.2.tar.gz", "uv"))):
+    for number, name in enumerate(("index", "gearbox-0.9.2.tar.gz", "uv")):
+        lost = reports.sha(name)
         (blobs / lost[:2] / lost).unlink()
         with pytest.raises(StoreError, match=f"{number} things") if number else nullcontext():
             backup.backup(config, tmp_path / f"backup-{number}")
