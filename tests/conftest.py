@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import NoGuestError
@@ -15,6 +16,10 @@ from rebuilder.model.environment import Made, Manifest
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml.probe import GuestProbe
 from tests.fakes.postgres import Postgres
+
+# A busy machine is no fault, and what failed must fail again. To look for new examples: --hypothesis-profile=default
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 _ROOT = Path(__file__).parent.parent / ".build" / "toolchains"
 

@@ -51,6 +51,7 @@ class Browser:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+        self.driver.set_script_timeout(300)
 
     def open(self, page: Path, *, width: int = DESKTOP, scheme: str = "light", media: str = "screen") -> None:
         """Load a file at a width, with a colour scheme, as a screen or on paper."""

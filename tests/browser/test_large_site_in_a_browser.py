@@ -12,6 +12,7 @@ from tests.browser.chromium import DESKTOP, PHONE, Browser
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.large_site import write_large_site
 from tests.fakes.npm_publisher import locked_tarballs
+from tests.fakes.processes import until
 
 KINDS = {
     "front": "index.html",
@@ -115,9 +116,9 @@ def test_typing_finds_a_project(browser: Browser, root: Path) -> None:
     browser.complaints()
     box = browser.driver.find_element("id", "find")
     box.send_keys("Basal\n")
-    assert browser.driver.current_url.startswith((root / "projects/b.html").as_uri())
+    until(lambda: browser.driver.current_url.startswith((root / "projects/b.html").as_uri()))
     shown = "return [...document.querySelectorAll('[data-name]')].filter(each => each.checkVisibility()).map(each => "
-    assert ["basalt"] == browser.script(shown + "each.dataset.name)")
+    until(lambda: browser.script(shown + "each.dataset.name)") == ["basalt"])
     assert [] == browser.complaints()
     browser.driver.find_element("id", "find").send_keys("x<b>")
     assert [] == browser.script(shown + "each.dataset.name)")

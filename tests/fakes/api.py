@@ -39,7 +39,7 @@ def serving(context: ApiContext) -> Iterator[httpx.Client]:
     server = HttpServer(make_app(context), "127.0.0.1:0")
     address = server.start()
     try:
-        with httpx.Client(base_url=f"http://{address}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=60) as client:
             yield client
     finally:
         server.stop(5)

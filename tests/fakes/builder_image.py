@@ -61,7 +61,7 @@ def builder_image(*, leaves_out: Sequence[str] = (), variables: Mapping[str, str
         "-c",
         ".",
     ]
-    lower = subprocess.run(given, capture_output=True, check=True, timeout=120).stdout
+    lower = subprocess.run(given, capture_output=True, check=True, timeout=600).stdout
     tools = [each for name in ("auditwheel", "packaging", "pip", "pyelftools") for each in _unpacked(name)]
     tools.append(Member("usr/local/bin/auditwheel", _COMMAND, 0o755))
     python = link(PYTHON.removeprefix("/"), "../../../../usr/bin/python3.13")
@@ -94,7 +94,7 @@ def published(
     for each in (project, tools, out):
         each.mkdir(parents=True)
     unpack = ["tar", "-xz", "-C", str(project), "--strip-components=1"]
-    subprocess.run(unpack, input=sdist.data, check=True, timeout=60)
+    subprocess.run(unpack, input=sdist.data, check=True, timeout=300)
     (tools / "setuptools.whl").write_bytes(wheel("setuptools").data)
     build = (
         f"{PYTHON} -m zipfile -e /tools/setuptools.whl /tmp/env && mkdir /tmp/built && "
@@ -114,7 +114,7 @@ def published(
     words += ["--bind", str(project), "/project", "--bind", str(out), "/out", "--chdir", "/project"]
     for name, value in variables.items():
         words += ["--setenv", name, value]
-    done = subprocess.run([*words, "/bin/sh", "-ec", build], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*words, "/bin/sh", "-ec", build], capture_output=True, text=True, check=False, timeout=600)
     assert 0 == done.returncode, f"{done.stdout}\n{done.stderr}"
     [made] = out.glob("*.whl")
     return Distribution(sdist.project, made.name, made.read_bytes())

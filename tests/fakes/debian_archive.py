@@ -44,7 +44,7 @@ class Archive:
         self.uri = f"{address}/debian"
         command = [need("dpkg", "dpkg"), "--print-architecture"]
         self.architecture = subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=60
+            command, check=True, capture_output=True, text=True, timeout=300
         ).stdout.strip()
         self._listed = ""
         self._sources = ""
@@ -53,7 +53,7 @@ class Archive:
 
     def _gpg(self, *arguments: str) -> bytes:
         command = [need("gpg", "gpg"), "--homedir", str(self._home), "--batch", "--quiet", "--yes", *arguments]
-        return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+        return subprocess.run(command, check=True, capture_output=True, timeout=300).stdout
 
     @property
     def fingerprint(self) -> str:
@@ -73,7 +73,7 @@ class Archive:
     def close(self) -> None:
         """End the agent that gpg leaves running."""
         command = [need("gpgconf", "gpgconf"), "--homedir", str(self._home), "--kill", "gpg-agent"]
-        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(command, check=True, timeout=300)
 
     def add(
         self,
@@ -112,7 +112,7 @@ class Archive:
         deb.parent.mkdir(parents=True, exist_ok=True)
         command = [need("dpkg-deb", "dpkg"), "--root-owner-group", f"-Z{compression}", "--build", str(tree), str(deb)]
         latest = {"SOURCE_DATE_EPOCH": str(max([1_600_000_000, *(times or {}).values()]))}
-        subprocess.run(command, check=True, capture_output=True, timeout=60, env={**os.environ, **latest})
+        subprocess.run(command, check=True, capture_output=True, timeout=300, env={**os.environ, **latest})
         data = deb.read_bytes()
         self._listed += control
         self._listed += f"Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"
@@ -149,7 +149,7 @@ class Archive:
     def list_package(self, deb: Path) -> None:
         """Take a package that was built elsewhere into the pool, and list it as the archive does."""
         command = [need("dpkg-deb", "dpkg"), "--field", str(deb)]
-        control = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        control = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
         data = deb.read_bytes()
         (self.root / "debian/pool").mkdir(parents=True, exist_ok=True)
         (self.root / "debian/pool" / deb.name).write_bytes(data)
@@ -247,7 +247,7 @@ def programs(*names: str) -> dict[str, Path]:
         name.lstrip("/") if "/" in name else f"usr/bin/{name}": Path(need(name, "dpkg")).resolve() for name in names
     }
     for program in list(found.values()):
-        wanted = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, timeout=60).stdout
+        wanted = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, timeout=300).stdout
         for library in re.findall(r"(/\S+) \(0x", wanted):
             merged = library if library.startswith("/usr/") else f"/usr{library}"
             found[merged.lstrip("/")] = Path(library).resolve()

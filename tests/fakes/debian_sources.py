@@ -82,7 +82,7 @@ def source_package(place: Path, changes: Mapping[str, str] | None = None) -> Pat
         (tree / name).write_text(text)
     (tree / "debian/rules").chmod(0o755)
     command = [need("dpkg-source", "dpkg-dev"), "--build", tree.name]
-    subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=300)
     return place / "tiny_1.0.dsc"
 
 

@@ -146,7 +146,7 @@ class RunnerProcess:
         """End it in good order; gives its exit code."""
         assert self.process is not None
         self.process.terminate()
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=300)
         self.process = None
         return code
 
@@ -228,7 +228,7 @@ class Coordinator:
         thread = threading.Thread(target=lambda: found.append(self.run(self.order(script))))
         thread.start()
         yield found
-        thread.join(timeout=120)
+        thread.join(timeout=600)
         assert found, "no run came"
 
     def begun(self) -> str | None:

@@ -89,7 +89,7 @@ def _backend(request: BaseHTTPRequestHandler, root: Path, *, old: bool) -> None:
         "GIT_PROTOCOL": "" if old else request.headers.get("Git-Protocol", ""),
     }
     done = subprocess.run(
-        [git_program(), "http-backend"], input=body, env=environment, capture_output=True, check=False, timeout=60
+        [git_program(), "http-backend"], input=body, env=environment, capture_output=True, check=False, timeout=300
     )
     head, _, content = done.stdout.partition(b"\r\n\r\n")
     headers = [line.partition(": ")[::2] for line in head.decode("latin-1").split("\r\n")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from tests.fakes.sandbox import children
@@ -19,12 +19,17 @@ def until(holds: Callable[[], object], what: str = "it did not come about", *, s
         select.select([], [], [], 0.02)
 
 
-def family(pid: int) -> set[int]:
-    """A process and all it started."""
-    found = {pid}
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for child in children(pid):
-            found |= family(child)
+def family(pid: int) -> list[int]:
+    """A process and all it started, each before those it started itself: ids begin anew at the highest one."""
+    return [pid, *(each for child in children(pid) for each in family(child))]
+
+
+def pidfds(pids: Iterable[int]) -> list[int]:
+    """Descriptors of those of the processes that have not ended meanwhile."""
+    found = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            found.append(os.pidfd_open(pid))
     return found
 
 

@@ -198,7 +198,7 @@ def _call_backend(hook: str, project: str, tree: Path, epoch: int | None) -> Dis
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         filename = done.stdout.strip()
         return Distribution(project, filename, (root / "out" / filename).read_bytes())

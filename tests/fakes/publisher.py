@@ -17,7 +17,7 @@ from packaging.utils import parse_wheel_filename
 from rebuilder.environments.protocol import Environments
 from tests.fakes.projects import Distribution
 
-_SECONDS = 120
+_SECONDS = 600
 """A build that takes longer is ended."""
 _OUT, _TOOLS = "/opt/out", "/opt/tools"
 _DRIVER = """

@@ -31,7 +31,7 @@ class Repository:
             input=stdin,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=300,
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.path.parent),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,16 +20,24 @@ from rebuilder.store.protocol import Blobs
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the children of all threads of a process, zombies included."""
+    """Process ids of the children of all threads of a process, zombies included; none of a process that is gone."""
     found = []
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(child) for child in thread.read_text().split()]
+        with suppress(FileNotFoundError, ProcessLookupError):  # threads come and go
+            found += [int(child) for child in thread.read_text().split()]
     return found
+
+
+def command(pid: int) -> bytes:
+    """Command line of a process, empty when it is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def launchers(owner: int) -> list[int]:
     """Processes that start sandboxes for a process."""
-    return [pid for pid in children(owner) if b"launcher_main.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(owner) if b"launcher_main.py" in command(pid)]
 
 
 def left_over() -> list[int]:

@@ -43,7 +43,7 @@ def address(context: ApiContext) -> Iterator[str]:
 @pytest.fixture
 def http(address: str) -> Iterator[httpx.Client]:
     """A client of that server."""
-    with httpx.Client(base_url=f"http://{address}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=60) as client:
         yield client
 
 

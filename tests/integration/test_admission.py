@@ -114,7 +114,7 @@ def webhook(site: Path, work: Path, rules: str = "", *, audit: bool = False) -> 
             Application(Enforcement(gate, audit=audit), Sboms(gate.policy.images, work)),
             Certificate(path, path.with_name("key.pem")),
         ) as address,
-        httpx.Client(verify=ssl.create_default_context(cafile=path)) as client,
+        httpx.Client(verify=ssl.create_default_context(cafile=path), timeout=60) as client,
     ):
         yield Webhook(address, client)
 
@@ -342,7 +342,7 @@ def test_a_refusal_has_the_address_of_the_report(tmp_path: Path) -> None:
     question = {"packages": [{"purl": "pkg:pypi/alpha@1.0", "sha256": GOOD}]}
     with (
         Gate([], Policy(), tmp_path, others=[speaker]) as gate,
-        httpx.Client() as client,
+        httpx.Client(timeout=60) as client,
         answering(Application(Enforcement(gate), Sboms(gate.policy.images, tmp_path))) as address,
     ):
         asked = Webhook(address, client)
@@ -430,13 +430,13 @@ def test_certificates(site: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     with webhook(site, tmp_path) as asked:
         renewed = self_signed(tmp_path)
         trusting = ssl.create_default_context(cafile=renewed)
-        assert 200 == httpx.get(f"{asked.address}/healthz", verify=trusting).status_code
+        assert 200 == httpx.get(f"{asked.address}/healthz", verify=trusting, timeout=60).status_code
         assert "was renewed" in capfd.readouterr().err
         renewed.write_text("nonsense")
-        assert 200 == httpx.get(f"{asked.address}/healthz", verify=trusting).status_code
+        assert 200 == httpx.get(f"{asked.address}/healthz", verify=trusting, timeout=60).status_code
         assert "the one of before is shown" in capfd.readouterr().err
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"{asked.address.replace('https', 'http')}/healthz")
+            httpx.get(f"{asked.address.replace('https', 'http')}/healthz", timeout=60)
     path = self_signed(tmp_path)
     certificate = Certificate(path, tmp_path / "key.pem", path)
     trusting = ssl.create_default_context(cafile=path)
@@ -445,9 +445,9 @@ def test_certificates(site: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
         answering(Application(Enforcement(gate), Sboms(gate.policy.images, tmp_path)), certificate) as address,
     ):
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"{address}/healthz", verify=trusting)
+            httpx.get(f"{address}/healthz", verify=trusting, timeout=60)
         trusting.load_cert_chain(path, tmp_path / "key.pem")
-        assert 200 == httpx.get(f"{address}/healthz", verify=trusting).status_code
+        assert 200 == httpx.get(f"{address}/healthz", verify=trusting, timeout=60).status_code
 
 
 @pytest.mark.parametrize(
@@ -481,6 +481,6 @@ def test_the_command(site: Path, tmp_path: Path) -> None:
         assert running.stderr is not None
         address = re.search(r"http://\S+", running.stderr.readline())
         assert address is not None
-        answer = httpx.post(address[0], json={"packages": [{"purl": "pkg:pypi/alpha@1.0", "sha256": GOOD}]})
+        answer = httpx.post(address[0], json={"packages": [{"purl": "pkg:pypi/alpha@1.0", "sha256": GOOD}]}, timeout=60)
         running.terminate()
     assert (200, True) == (answer.status_code, answer.json()["allowed"])

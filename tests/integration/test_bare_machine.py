@@ -53,7 +53,7 @@ def test_what_is_stored_needs_nothing(
 ) -> None:
     """Neither a sandbox nor an index, nor settings of other programs."""
     done = subprocess.run(
-        [PROGRAM, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        [PROGRAM, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert (0, "") == (done.returncode, done.stderr.strip())
     assert said in done.stdout
@@ -64,7 +64,7 @@ def test_what_is_stored_needs_nothing(
 def test_the_doctor_says_what_is_missing(environment: dict[str, str], tmp_path: Path) -> None:
     """The packages in one command, and which commands work without them."""
     done = subprocess.run(
-        [PROGRAM, "doctor"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        [PROGRAM, "doctor"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert 4 == done.returncode
     (command,) = (line for line in done.stdout.splitlines() if line.startswith("  run: apt-get install"))
@@ -81,7 +81,7 @@ def test_what_has_to_build_says_what_is_wrong(environment: dict[str, str], tmp_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert 2 == done.returncode
     assert "Traceback" not in done.stderr

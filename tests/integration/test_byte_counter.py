@@ -62,7 +62,10 @@ def test_the_same_bytes_are_written_once(tmp_path: Path) -> None:
 def test_what_other_programs_fetch_is_counted(registry: Registry) -> None:
     """Git and uv are given a proxy of ours: with heads, as they go over the wire."""
     before = MOVED.moved
-    with Relay(Reach([registry.base])) as relay, httpx.Client(proxy=relay.environment["http_proxy"]) as client:
+    with (
+        Relay(Reach([registry.base])) as relay,
+        httpx.Client(proxy=relay.environment["http_proxy"], timeout=60) as client,
+    ):
         assert BODY == client.get(f"{registry.base}/a").content
     fetched, written = since(before)
     assert 0 < fetched - len(BODY) < 1000

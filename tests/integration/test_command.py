@@ -21,7 +21,7 @@ def shell(installation: Installation, script: str) -> subprocess.CompletedProces
     """Run ``$R`` in a shell."""
     environment = installation.environment | {"R": installation.command()[0]}
     return subprocess.run(
-        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=120
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=600
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -136,10 +135,8 @@ def test_diffoscope_is_stopped_at_its_limits(harness: Harness, monkeypatch: pyte
     """A limit is a sentence; there is a value in any case."""
     limits = diffoscope.LIMITS.replace(wall_seconds=0.2)
     monkeypatch.setattr(diffoscope, "LIMITS", limits)
-    begun = time.monotonic()
     found = harness.report(zip_bytes(Entry()), zip_bytes(Entry(content=b"other\n")))
     assert (found.problem or "").startswith("diffoscope was stopped at its limit")
-    assert time.monotonic() - begun < 10
 
 
 def test_diffoscope_survives_rubbish(harness: Harness) -> None:

@@ -367,7 +367,7 @@ def test_files_of_a_source_package(builder: Builder, tmp_path: Path) -> None:
     for each in written.inputs:
         shutil.copy(other.blobs.path(each.sha256), place / each.name)
     command = ["dpkg-source", "--no-check", "-x", written.dsc.name, "tree"]
-    subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=300)
     assert (place / "tree/debian/control").is_file()
     other.sandbox.close()
 

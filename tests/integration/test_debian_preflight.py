@@ -27,7 +27,7 @@ def tree(place: Path, **changes: str) -> Path:
         (place / name).write_text(text)
     (place / "debian/rules").chmod(0o755)
     for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "1"]):
-        subprocess.run(["git", *words], cwd=place, check=True, timeout=60)
+        subprocess.run(["git", *words], cwd=place, check=True, timeout=300)
     return place
 
 

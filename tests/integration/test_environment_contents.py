@@ -29,7 +29,7 @@ def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> subprocess.
     environment = ["--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp"]
     environment += ["--setenv", "LANG", "C.UTF-8"]
     argv = ["bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000", *mounts, *environment, "--chdir", "/tmp"]
-    return subprocess.run([*argv, *command], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run([*argv, *command], capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.mark.parametrize("name", NAMES)

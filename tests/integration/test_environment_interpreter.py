@@ -77,7 +77,7 @@ def run(root: Path, *command: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.strip()

@@ -185,7 +185,7 @@ def test_server_that_hangs(tmp_path: Path) -> None:
 
     def hang(request: BaseHTTPRequestHandler) -> bool:
         request.close_connection = True
-        told.append(server.ended.wait(10))
+        told.append(server.ended.wait(60))
         return True
 
     with GitServer(tmp_path, fault=hang) as server:
@@ -235,14 +235,14 @@ def test_what_a_killed_run_leaves_does_no_harm(repository: Repository, tmp_path:
 def test_another_process_is_waited_for(repository: Repository, tmp_path: Path) -> None:
     """Not for ever."""
     sha = repository.git("rev-parse", "HEAD")
-    subject = sources(tmp_path, f"{tmp_path}/served", GitLimits(seconds=0.3))
+    subject, impatient = (sources(tmp_path, f"{tmp_path}/served", limits) for limits in (None, GitLimits(seconds=0.3)))
     subject.commit(URL, sha)
     (lock,) = (tmp_path / "cache").glob("*.lock")
     script = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('x', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", script, lock], stdin=-1, stdout=-1) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        assert Trouble.TIMED_OUT == problem(subject.commit(URL, sha)).trouble
+        assert Trouble.TIMED_OUT == problem(impatient.commit(URL, sha)).trouble
         holder.communicate(b"\n")
     assert sha == tree(subject.commit(URL, sha)).commit.sha
 

@@ -40,10 +40,10 @@ def webhook(address: str) -> Target:
     return Target(webhook=address, secret=SECRET)
 
 
-def refusal(target: Target) -> str:
+def refusal(target: Target, read_seconds: float = 30) -> str:
     """What is said when a message is not taken."""
     with pytest.raises(UnavailableError) as error:
-        Notifier(connect_seconds=2, read_seconds=0.2).send("team", target, MESSAGE)
+        Notifier(connect_seconds=30, read_seconds=read_seconds).send("team", target, MESSAGE)
     return str(error.value)
 
 
@@ -135,8 +135,8 @@ def test_apprise_is_not_sent_elsewhere_either() -> None:
 def test_a_server_that_hangs_is_given_up() -> None:
     """Nothing waits for ever."""
     with Webhook(hang=True) as server:
-        assert "team" in refusal(webhook(server.url()))
-        assert "team" in refusal(Target(apprise=server.url(scheme="json")))
+        assert "team" in refusal(webhook(server.url()), 0.2)
+        assert "team" in refusal(Target(apprise=server.url(scheme="json")), 0.2)
 
 
 @pytest.mark.parametrize(

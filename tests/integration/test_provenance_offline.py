@@ -45,7 +45,7 @@ print(json.dumps({"network": network, "status": status}))
 def run(*command: str, **environment: str) -> str:
     """Run a command from the checkout; fail with what it said."""
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

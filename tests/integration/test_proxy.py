@@ -150,7 +150,7 @@ def test_audit_lets_everything_through_and_says_so(
     with proxied(index, site, tmp_path / "seen", audit=True) as proxy:
         code, said, found = install("pip", proxy, "alpha==1.1", "beta")
         assert (code, "alpha_init.pth" in found) == (0, True), said
-        report = httpx.get(f"{proxy}/").json()
+        report = httpx.get(f"{proxy}/", timeout=60).json()
     assert (report["mode"], report["total"], report["passed"]) == ("audit", 2, 1)
     assert {each["filename"]: each["standing"] for each in report["files"]} == {
         "alpha-1.1-py3-none-any.whl": "differs",
@@ -186,7 +186,7 @@ def test_uv_sync(index: LoopbackIndex, site: Path, tmp_path: Path, install: Inst
 
 def get(proxy: str, path: str, **headers: str) -> httpx.Response:
     """An answer, no redirection followed."""
-    return httpx.get(f"{proxy}{path}", headers=headers, follow_redirects=False)
+    return httpx.get(f"{proxy}{path}", headers=headers, follow_redirects=False, timeout=60)
 
 
 def test_pages_stay_what_they_are(index: LoopbackIndex, site: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_odd_requests(path: str, status: int, index: LoopbackIndex, site: Path, 
         answer = get(proxy, path)
         assert answer.status_code == status
         assert "X-Evil" not in answer.headers
-        assert httpx.post(f"{proxy}/simple/").status_code == 405
+        assert httpx.post(f"{proxy}/simple/", timeout=60).status_code == 405
     assert not [each for each in index.asked if ".." in each or "%" in each]
 
 
@@ -315,7 +315,7 @@ def test_a_confirmed_file_under_a_name_that_says_nothing(
         IndexReader(index.url) as reader,
         answering(Application(reader, gate)) as found,
     ):
-        answer = httpx.get(f"{found}/files/{hashlib.sha256(GOOD).hexdigest()}/alpha-9.9.tgz")
+        answer = httpx.get(f"{found}/files/{hashlib.sha256(GOOD).hexdigest()}/alpha-9.9.tgz", timeout=60)
     assert (answer.status_code, filename in answer.reason_phrase) == (status, status == 403)
 
 

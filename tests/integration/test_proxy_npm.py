@@ -159,7 +159,7 @@ def test_audit_lets_everything_through_and_says_so(
     with proxied(registry, site, tmp_path / "seen", audit=True) as proxy:
         code, said, found = npm(proxy, "install", "--ignore-scripts", "alpha@next", "beta@2.0.0-rc.1")
         assert (code, found["alpha"]) == (0, "1.1.0"), said
-        report = httpx.get(f"{proxy}/").json()
+        report = httpx.get(f"{proxy}/", timeout=60).json()
     assert report["mode"] == "audit"
     standings = {each["filename"]: each["standing"] for each in report["files"]}
     assert standings == {"alpha-1.1.0.tgz": "differs", "beta-2.0.0-rc.1.tgz": "passed"}
@@ -168,7 +168,7 @@ def test_audit_lets_everything_through_and_says_so(
 
 def get(proxy: str, path: str, accept: str = SHORT) -> httpx.Response:
     """An answer, no redirection followed."""
-    return httpx.get(f"{proxy}{path}", headers={"Accept": accept}, follow_redirects=False)
+    return httpx.get(f"{proxy}{path}", headers={"Accept": accept}, follow_redirects=False, timeout=60)
 
 
 @pytest.mark.parametrize("accept", [SHORT, "application/json", "*/*"])
@@ -228,7 +228,7 @@ def test_odd_requests(path: str, status: int, registry: LoopbackNpm, site: Path,
         answer = get(proxy, path)
         assert (answer.status_code, bool(answer.text)) == (status, True)
         assert "X-Evil" not in answer.headers
-        assert httpx.put(f"{proxy}/npm/alpha").status_code == 405
+        assert httpx.put(f"{proxy}/npm/alpha", timeout=60).status_code == 405
     assert not [each for each in registry.asked if ".." in each or "%25" in each or "%0" in each]
 
 
@@ -371,7 +371,7 @@ def test_names_of_the_proxy(registry: LoopbackNpm, site: Path, tmp_path: Path) -
     """Addresses of tarballs are those by which each client reached it; what is no host is never repeated."""
     with proxied(registry, site, tmp_path / "seen") as proxy:
         for host, shown in (("one.example:80", "one.example:80"), ("two", "two"), ('a/b"c', "localhost")):
-            document = httpx.get(f"{proxy}/npm/alpha", headers={"Host": host, "Accept": SHORT}).json()
+            document = httpx.get(f"{proxy}/npm/alpha", headers={"Host": host, "Accept": SHORT}, timeout=60).json()
             assert document["versions"]["1.0.0"]["dist"]["tarball"].startswith(f"http://{shown}/npm/alpha/-/")
 
 

@@ -100,7 +100,7 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
         site.write_index(context.ledger.latest(), [*book.open(), *book.closed(9)], now)
         measured = replace(context, metrics=lambda: scrape(lambda: statistics.figures(now), ProcessFigures))
         server = HttpServer(make_app(measured), "127.0.0.1:0")
-        with httpx.Client(base_url=f"http://{server.start()}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://{server.start()}", trust_env=False, timeout=60) as client:
             yield client
         server.stop(5)
 
@@ -143,7 +143,7 @@ def test_a_ledger_that_is_away_has_no_address(tmp_path: Path) -> None:
             for file in root.glob("ledger.sqlite*"):
                 file.unlink()
             (root / "ledger.sqlite").mkdir()
-            answer = httpx.get(f"http://{address}/api/v1/queue", trust_env=False)
+            answer = httpx.get(f"http://{address}/api/v1/queue", trust_env=False, timeout=60)
             server.stop(5)
         assert 503 == answer.status_code
         assert public != (str(root) in answer.text)

@@ -349,7 +349,7 @@ class Real:
                 check=True,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
             )
             name = done.stdout.strip()
             self.surroundings.publish(Distribution("x", name, (out / name).read_bytes()))

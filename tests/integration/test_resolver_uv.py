@@ -223,7 +223,7 @@ def _installed_by_uv(registry: Registry, target: Path) -> str | None:
         "--only-binary=:all:",
         f"--default-index={registry.url}",
     ]
-    subprocess.run([BINARY, *arguments], check=False, capture_output=True, timeout=60, env={"HOME": str(target)})
+    subprocess.run([BINARY, *arguments], check=False, capture_output=True, timeout=300, env={"HOME": str(target)})
     paths = [each.path for each in registry.requests[before:]]
     wheels = [path.rpartition("/")[2] for path in paths if path.endswith(".whl")]
     return wheels[-1] if wheels else None

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,11 @@ from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.selftest import check_isolation
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
-from tests.fakes.processes import family, until
-from tests.fakes.sandbox import Room, children, launchers, left_over
+from tests.fakes.processes import family, pidfds, until
+from tests.fakes.sandbox import Room, children, command, launchers, left_over
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 OWNER = """
 import sys, threading
@@ -77,9 +76,9 @@ def open_files(pid: int) -> set[str]:
     return {each.name for each in Path(f"/proc/{pid}/fd").iterdir()}
 
 
-def gone(pidfds: list[int]) -> bool:
+def gone(watched: list[int]) -> bool:
     """Wait for processes to end."""
-    for pidfd in pidfds:
+    for pidfd in watched:
         if not select.select([pidfd], [], [], PATIENCE)[0]:
             return False
         os.close(pidfd)
@@ -154,22 +153,15 @@ def test_owner_killed(environment_root: Path, tmp_path: Path) -> None:
 
     try:
         until(two_builds_run)
-        everyone = family(owner.pid) - {owner.pid}
-        pidfds = [os.pidfd_open(pid) for pid in everyone]
+        everyone = family(owner.pid)[1:]
+        watched = pidfds(everyone)
     finally:
         owner.kill()
         owner.wait()
-    assert gone(pidfds)
+    assert gone(watched)
     assert before == mounts()
     assert [] == list(temporary.iterdir())
     assert not scratch.exists()
-
-
-def command(pid: int) -> bytes:
-    """Command line of a process, empty when it is gone."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def in_background(room: Room) -> tuple[threading.Thread, list[Run | RebuilderError], int]:
@@ -195,12 +187,12 @@ def in_background(room: Room) -> tuple[threading.Thread, list[Run | RebuilderErr
 def test_launcher_killed(room: Room) -> None:
     """Without its launcher a run ends too, as our fault; the next run gets a new launcher."""
     thread, raised, launcher = in_background(room)
-    pidfds = [os.pidfd_open(pid) for pid in family(launcher)]
+    watched = pidfds(family(launcher))
     os.kill(launcher, signal.SIGKILL)
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert [SandboxFaultError] == [type(error) for error in raised]
-    assert gone(pidfds)
+    assert gone(watched)
     assert room.shell("true").outcome is Outcome.COMPLETED
 
 
@@ -231,12 +223,12 @@ def test_first_process_ended(room: Room) -> None:
 def test_closing_ends_runs(room: Room) -> None:
     """A sandbox that is closed ends what runs in it."""
     thread, raised, launcher = in_background(room)
-    pidfds = [os.pidfd_open(pid) for pid in family(launcher)]
+    watched = pidfds(family(launcher))
     assert isinstance(room.sandbox, BubblewrapSandbox)
     room.sandbox.close()
     thread.join(PATIENCE)
     assert [SandboxFaultError] == [type(error) for error in raised]
-    assert gone(pidfds)
+    assert gone(watched)
 
 
 def test_interrupted(room: Room) -> None:

@@ -283,7 +283,7 @@ def room(environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("way", WAYS)
 def test_memory_that_is_no_process_s_own(room: Room, way: str) -> None:
     """The limit ends the run, or the kernel gives less than the limit."""
-    limits = Limits(memory_bytes=LIMIT, disk_bytes=LIMIT, wall_seconds=60, cpu_seconds=60)
+    limits = Limits(memory_bytes=LIMIT, disk_bytes=LIMIT, wall_seconds=600, cpu_seconds=600)
     calls = f"CALLS = {CALLS[platform.machine()]!r}\n"
     run = room.python(BEGIN + calls + WAYS[way] + END, limits=limits)
     if run.outcome is Outcome.COMPLETED:

@@ -154,7 +154,7 @@ def refuses_a_doctored_wheel(machine: SecondMachine, site: Path, published: Publ
 def answers(address: str) -> bool:
     """Whether somebody answers there."""
     try:
-        return httpx.get(address, trust_env=False).status_code == 200
+        return httpx.get(address, trust_env=False, timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 

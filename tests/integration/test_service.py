@@ -157,7 +157,7 @@ def test_another_service_at_the_same_address(running: Running) -> None:
     address = running.service.address().removeprefix("http://")
     command = running.installation.command("serve", "--listen", address)
     done = subprocess.run(
-        command, env=environment(running.installation), capture_output=True, text=True, check=False, timeout=60
+        command, env=environment(running.installation), capture_output=True, text=True, check=False, timeout=300
     )
     assert 2 == done.returncode
     assert f"The HTTP server cannot listen on {address}" in done.stderr
@@ -176,7 +176,7 @@ def test_another_service_with_a_store_of_its_own(running: Running, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert 2 == done.returncode, done.stderr
     assert "with a store of its own" in done.stderr

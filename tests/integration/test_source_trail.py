@@ -206,7 +206,7 @@ def published_after_a_tag(world: World) -> tuple[str, str]:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     ).stdout.strip()
     data = (world.repository.path.parent / name).read_bytes()
     world.publish(Distribution("x", name, data), commit=commit)

@@ -12,6 +12,7 @@ import pytest
 from rebuilder.errors import StoreError
 from rebuilder.model.value import sha256_hex
 from rebuilder.store.blobs import DiskBlobs
+from tests.fakes.files import change_unseen
 from tests.fakes.mounts import run_on_own_disk
 
 FILL_THE_DISK = """
@@ -122,11 +123,7 @@ def test_a_changed_file_is_hashed_again(root: Path) -> None:
     blobs = DiskBlobs(root)
     digest = blobs.put(b"sound")
     path = blobs.path(digest)
-    status = path.stat()
-    path.chmod(0o644)
-    path.write_bytes(b"found")
-    path.chmod(0o444)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    change_unseen(path, b"found")
     with pytest.raises(StoreError, match=f"{digest} is damaged"):
         blobs.path(digest)
     assert [each.read_bytes() for each in (root / "damaged").iterdir()] == [b"found"]

@@ -56,7 +56,7 @@ class Machine:
             return self.installation.typed(line, self.root, places)
         for written, meant in places.items():
             line = line.replace(written, meant)
-        done = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def follow(self, section: str, block: int = 0, ends: Mapping[str, int] | None = None) -> str:

@@ -97,7 +97,7 @@ class Service:
             log.seek(self._from)
             return log.read().decode(errors="replace")
 
-    def address(self, *, within: float = 30) -> str:
+    def address(self, *, within: float = 120) -> str:
         """Where it answers."""
         deadline = time.monotonic() + within
         while not (found := _ADDRESS.search(self.said())):

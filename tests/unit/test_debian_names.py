@@ -61,8 +61,8 @@ def test_order_is_dpkgs() -> None:
     pairs = list(itertools.combinations(VERSIONS, 2))
     assert pairs
     for left, right in pairs:
-        older = subprocess.run([dpkg, "--compare-versions", left, "lt", right], check=False, timeout=60).returncode == 0
-        same = subprocess.run([dpkg, "--compare-versions", left, "eq", right], check=False, timeout=60).returncode == 0
+        older = subprocess.run([dpkg, "--compare-versions", left, "lt", right], check=False).returncode == 0
+        same = subprocess.run([dpkg, "--compare-versions", left, "eq", right], check=False).returncode == 0
         assert (older, same) == (order(left) < order(right), order(left) == order(right)), (left, right)
 
 

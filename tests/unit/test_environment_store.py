@@ -20,6 +20,7 @@ from rebuilder.model.environment import Image, Made, Manifest, Release
 from rebuilder.model.value import Sha256
 from tests.fakes.clock import FixedClock
 from tests.fakes.environments import PACKAGE, TinyMaker, plant
+from tests.fakes.files import change_unseen
 
 
 def store(root: Path, maker: Callable[[Manifest, Path], Made], told: list[str] | None = None) -> EnvironmentStore:
@@ -189,9 +190,7 @@ def test_a_fingerprint_is_not_believed(tmp_path: Path, mark: str | None) -> None
     """Whoever changes a tree can change the fingerprint beside it: each process reads the tree itself."""
     root = store(tmp_path, TinyMaker()).get("trixie").root
     file = root / "usr/bin/python3.13"
-    before = file.stat()
-    file.write_text("AN interpreter\n")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    change_unseen(file, b"AN interpreter\n")
     (root.parent / "fingerprint").unlink()
     if mark is not None:
         (root.parent / "fingerprint").write_text(fingerprint(root) if mark == "of the tree" else mark)
@@ -204,9 +203,7 @@ def test_a_change_while_it_is_in_use(tmp_path: Path) -> None:
     environments = store(tmp_path, TinyMaker())
     root = environments.get("trixie").root
     file = root / "etc/passwd"
-    before = file.stat()
-    file.write_text("r00t:x:0:0:root:/root:/bin/sh\n")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    change_unseen(file, b"r00t:x:0:0:root:/root:/bin/sh\n")
     (root.parent / "fingerprint").write_text(fingerprint(root))
     with pytest.raises(CorruptEnvironmentError, match="etc/passwd was changed"):
         environments.get("trixie")

@@ -29,7 +29,7 @@ def into(tmp_path: Path) -> Path:
 def update(into: Path, *given: Path) -> subprocess.CompletedProcess[str]:
     """Run the command that refreshes pins."""
     command = [sys.executable, str(ROOT / "tools" / "update-pins"), "--into", str(into), *map(str, given)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_every_pin_has_digest_date_and_origin() -> None:

@@ -297,7 +297,7 @@ def check(data: bytes) -> None:
         BinaryFacts.model_validate(document)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 32), changes=st.integers(1, 40), cut=st.one_of(st.none(), st.integers(0, 20_000)))
 def test_damaged_files(library: bytes, seed: int, changes: int, cut: int | None) -> None:
     """Real headers with numbers in them changed, and ends cut off: a document, always."""

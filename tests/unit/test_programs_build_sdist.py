@@ -36,7 +36,7 @@ def call(tmp_path: Path, backend: str, *options: str) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         cwd=tmp_path,
     )
 

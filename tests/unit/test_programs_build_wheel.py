@@ -46,7 +46,7 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     path.write_bytes(program_archive("pypi"))
     if request.param:
         options = ("--application", path, "--out", f"{path}{BYTECODE}")
-        subprocess.run([sys.executable, "-s", "-S", path, "bytecode", *options], check=True, timeout=60)
+        subprocess.run([sys.executable, "-s", "-S", path, "bytecode", *options], check=True, timeout=300)
     return path
 
 
@@ -58,7 +58,7 @@ def call(program: Path, source: Path, *options: str, backend: str = "backend") -
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         cwd=source.parent,
     )
 

@@ -78,7 +78,7 @@ def built(tmp_path: Path, files: dict[str, str], *options: str) -> tuple[int, di
         out,
         *options,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     members = {}
     for wheel in out.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:

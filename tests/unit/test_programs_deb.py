@@ -98,7 +98,7 @@ def test_as_dpkg_writes_them(tmp_path: Path) -> None:
     (tree / "etc/link").symlink_to("/usr/share/tiny")
     for kind in ("none", "gzip", "xz", "zstd"):
         command = [dpkg, "--root-owner-group", f"-Z{kind}", "--build", str(tree), str(tmp_path / f"{kind}.deb")]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
         found = inspect(str(tmp_path / f"{kind}.deb"), [])
         assert (True, [], []) == tuple(found[each] for each in ("readable", "problems", "contradictions")), kind
 

@@ -79,7 +79,7 @@ def test_order_of_places(machine: Machine) -> None:
 def test_default_is_that_of_the_installed_pip(machine: Machine) -> None:
     """No host is written in our code; what pip would use is used."""
     program = "from pip._internal.cli.cmdoptions import index_url; print(index_url().default)"
-    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
     assert asked.stdout.strip().rstrip("/") == machine.find().index_url
     assert "The index URL is taken from the default of the installed pip." == machine.find().origin
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rebuilder.stat_cache import DAY, StatCache
+from tests.fakes.files import change_unseen
 
 
 class Hand:
@@ -28,9 +28,7 @@ def test_a_note_counts_until_something_changes(tmp_path: Path) -> None:
     notes.found_right("x", file.stat())
     assert StatCache(tmp_path / "notes").unchanged("x", file.stat())
     assert not notes.unchanged("y", file.stat())
-    times = file.stat()
-    file.write_bytes(b"abd")
-    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    change_unseen(file, b"abd")
     assert not notes.unchanged("x", file.stat()), "the change time tells"
 
 
