@@ -134,7 +134,8 @@ def lineage_lines(report: Report) -> list[str]:
     if trail is not None and trail.origin is not None:
         commit = f" at {trail.origin.commit[:12]}" if trail.origin.commit else ""
         tag = f" ({trail.origin.tag})" if trail.origin.tag else ""
-        lines.append(f"from {visible(trail.origin.repository + commit + tag)}: {visible(trail.origin.sentence)}")
+        said = "" if trail.origin.sentence in report.decision.sentence else f": {visible(trail.origin.sentence)}"
+        lines.append(f"from {visible(trail.origin.repository + commit + tag)}{said}")
         steps = trail.steps if trail.origin.commit else ()
         lines += [
             f"  {name.replace('-', ' ')}: {said.verdict.icon} {said.verdict.value}"

@@ -240,9 +240,12 @@ class _Judge:
             return Standing.DIFFERS, f"{against[0].voter.name}: {against[0].sentence}"
         lack = self.policy.enough(counted) or objection
         if lack is None:
-            return Standing.PASSED, f"{len(counted)} of {len(self.panel.names)} rebuilders confirm it."
+            asked = len(self.panel.names)
+            return Standing.PASSED, f"Confirmed by {len(counted)} of {asked} rebuilder{'' if asked == 1 else 's'}."
         others = [f"{each.voter.name}: {each.verdict.spoken}" for each in votes if each.level is None]
         unread = [each.sentence for each in faults] + self.panel.unread
+        if not votes and not unread:
+            others = ["Nobody who was asked knows these bytes."]
         standing = Standing.UNANSWERED if unread else Standing.UNDECIDED
         return standing, " ".join([lack, *(f"{each}." for each in reasons), *others, *unread[:1]])
 

@@ -153,7 +153,8 @@ class Policy(Value):
     def enough(self, counted: list[Vote]) -> str | None:
         """What is missing, as a sentence; None: nothing."""
         if len(counted) < self.need:
-            return f"{len(counted)} of {self.need} rebuilders that are asked for confirm it."
+            confirm = "rebuilder confirms" if len(counted) == 1 else "rebuilders confirm"
+            return f"{len(counted) or 'No'} {confirm} it; {self.need} {'has' if self.need == 1 else 'have'} to."
         lineages = len({each.voter.lineage for each in counted})
         if lineages < self.lineages:
             return f"What confirms it is the work of {lineages} program, and {self.lineages} are asked for."

@@ -46,9 +46,9 @@ def unavailable(case: DiagnosisInput) -> Iterator[Claim]:
     if named:
         yield claim(named, named.spoken, note, basis=Basis.KIND)
     elif case.decision.verdict is Verdict.INPUTS_MISSING and case.evidence.source is None:
-        found = case.trail is not None and case.trail.origin is not None and case.trail.origin.commit is not None
         sentence = "No source is published that the file could be built from."
-        sentence = Cause.SOURCE_UNAVAILABLE.spoken if found else sentence
+        if case.trail is not None and case.trail.origin is not None:  # one is named, and was not reached or lacks it
+            sentence = Cause.SOURCE_UNAVAILABLE.spoken
         yield claim(Cause.SOURCE_UNAVAILABLE, sentence, note, basis=Basis.KIND)
     elif case.decision.verdict is Verdict.INPUTS_MISSING:
         yield claim(

@@ -111,6 +111,8 @@ class Conventions:
 
     name: str
     """Before the colon in a subject, and the purl type: ``pypi``."""
+    title: str | None = None
+    """What readers call it, where that is not :attr:`name`: ``PyPI``."""
     distribution: str | None = None
     """What programs that read packages of distributions call it, where that is not :attr:`name`."""
     source_words = "source archive"

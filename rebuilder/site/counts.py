@@ -141,30 +141,34 @@ class Bar:
     """Those that have files."""
 
 
-_PARTS = (
-    ("reproduced by the build alone", "good", (Verdict.REPRODUCED.value,)),
-    ("reproduced with recorded values written", "also", ()),
-    ("equivalent", "near", (Verdict.EQUIVALENT.value,)),
-    ("accounted for, not rebuilt", "apart", (Verdict.ACCOUNTED.value,)),
-    ("identical, built with unsigned packages", "doubt", (Verdict.UNAUTHENTICATED.value,)),
-    ("differ", "bad", (Verdict.DIFFERS.value,)),
-    ("could not be built", "warn", (Verdict.BUILD_FAILED.value, Verdict.INPUTS_MISSING.value, Verdict.TIMED_OUT.value)),
-    ("cannot be rebuilt yet", "mute", (Verdict.UNSUPPORTED.value,)),
-    ("signed by a key that was revoked", "warn", (REVOKED.name,)),
-    ("not yet tested", "none", ()),
+_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("reproduced by the build alone", (Verdict.REPRODUCED.value,)),
+    ("reproduced with recorded values written", ()),
+    ("equivalent", (Verdict.EQUIVALENT.value,)),
+    ("accounted for, not rebuilt", (Verdict.ACCOUNTED.value,)),
+    ("identical, built with unsigned packages", (Verdict.UNAUTHENTICATED.value,)),
+    ("differ", (Verdict.DIFFERS.value,)),
+    ("could not be built", (Verdict.BUILD_FAILED.value, Verdict.INPUTS_MISSING.value, Verdict.TIMED_OUT.value)),
+    ("cannot be rebuilt yet", (Verdict.UNSUPPORTED.value,)),
+    ("signed by a key that was revoked", (REVOKED.name,)),
+    ("not yet tested", ()),
 )
+"""Words, and the standings that it has: their marks have its tone."""
+_OTHER_TONES = {"reproduced with recorded values written": "also", "not yet tested": "none"}
 
 
 def bar(counts: FileCounts, root: str | None = None) -> Bar:
     """The bar; with ``root``, which leads to the site's root, its parts lead to lists where one list has them."""
-    numbers = [sum(counts.number(name) for name in names) for _, _, names in _PARTS]
+    numbers = [sum(counts.number(name) for name in names) for _, names in _PARTS]
     numbers[0], numbers[1], numbers[-1] = numbers[0] - counts.written, counts.written, counts.untested
     total, x, parts = counts.total, 0.0, list[Part]()
-    for (label, tone, names), number in zip(_PARTS, numbers, strict=True):
+    for (label, names), number in zip(_PARTS, numbers, strict=True):
         if number:
+            tone = standing_mark(names[0]).tone if names else _OTHER_TONES[label]
+            words = "differs" if (label, number) == ("differ", 1) else label
             href = f"{root}verdicts/{names[0]}.html" if root is not None and len(names) == 1 else None
             wide = width(number, total)
-            parts.append(Part(label, tone, number, f"{number:,}", percent(number, total), round(x, 2), wide, href))
+            parts.append(Part(words, tone, number, f"{number:,}", percent(number, total), round(x, 2), wide, href))
             x += wide
     spoken = ", ".join(f"{each.shown} {each.label}" for each in parts)
     return Bar(total, sum(numbers[:3]), f"Of {count(total, 'file', 'files')}: {spoken}.", tuple(parts))

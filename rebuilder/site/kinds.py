@@ -10,7 +10,7 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.report import Summary, path_part
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import SHORT, visible
-from rebuilder.site.marks import Mark, standing, standing_mark
+from rebuilder.site.marks import Mark, ecosystem_words, standing, standing_mark
 
 DATA = "v1"
 """Folder of all that is published as JSON about lists: another form of it gets another."""
@@ -82,10 +82,9 @@ VERDICTS = Kind(
 ECOSYSTEMS = Kind(
     "ecosystems",
     "Ecosystems",
-    "The registries that files come from.",
+    "Where files come from.",
     lambda row: row.ecosystem,
-    lambda key: visible(key, SHORT),
-    lambda key: (f"All files of {visible(key, SHORT)}.", ""),
+    ecosystem_words,
 )
 CAUSES = Kind(
     "causes",

@@ -22,7 +22,7 @@ class Mark:
     icon: str
     word: str
     tone: str
-    """One of ``good``, ``near``, ``bad``, ``warn``, ``mute``: the class a style gives a colour to."""
+    """One of ``good``, ``near``, ``bad``, ``doubt``, ``apart``, ``warn``, ``mute``: one the style colours."""
     spoken: str
 
 
@@ -30,8 +30,8 @@ _TONES = {
     Verdict.REPRODUCED: "good",
     Verdict.EQUIVALENT: "near",
     Verdict.DIFFERS: "bad",
-    Verdict.UNAUTHENTICATED: "warn",
-    Verdict.ACCOUNTED: "mute",
+    Verdict.UNAUTHENTICATED: "doubt",
+    Verdict.ACCOUNTED: "apart",
     Verdict.BUILD_FAILED: "warn",
     Verdict.INPUTS_MISSING: "warn",
     Verdict.TIMED_OUT: "warn",
@@ -125,6 +125,11 @@ def digest_rows(alarm: Alarm) -> tuple[tuple[str, str], ...]:
 def alarm_words(kind: AlarmKind) -> str:
     """Heading of an alarm."""
     return _ALARMS.get(kind.value, kind.value.replace("-", " ").capitalize())
+
+
+def ecosystem_words(ecosystem: str) -> str:
+    """What readers call an ecosystem, fit to be shown."""
+    return visible(conventions(ecosystem).title or ecosystem, SHORT)
 
 
 def node_words(node: Node, ecosystem: str) -> str:

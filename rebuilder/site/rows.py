@@ -20,7 +20,6 @@ class Row:
     """One verification in a list."""
 
     mark: Mark
-    ecosystem: str
     project: str
     version: str
     filename: str
@@ -42,7 +41,6 @@ def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1, lis
     sentence = CAUSES.label(cause) if cause is not None else summary.verdict.spoken if unsigned else summary.sentence
     return Row(
         mark=mark(summary.verdict, summary.kind) if summary.doubt is None else REVOKED,
-        ecosystem=visible(summary.ecosystem, SHORT),
         project=visible(summary.name, SHORT),
         version=visible(summary.version, SHORT),
         filename=visible(summary.filename, SHORT),

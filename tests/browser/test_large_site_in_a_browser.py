@@ -35,6 +35,13 @@ KINDS = {
     "reproduced": "pypi/loom/*/*/*/index.html",
     "differs": "pypi/heddle/*/*/*/index.html",
     "trail": "pypi/bobbin/*/*/*/index.html",
+    "accounted files": "verdicts/accounted.html",
+    "unauthenticated files": "verdicts/unauthenticated.html",
+    "unauthenticated project": "deb/libfiber-dev/index.html",
+    "accounted": "npm/tiny-clock/1.37.0/*/*/index.html",
+    "unauthenticated": "deb/gzipper/1.1.0/*/*/index.html",
+    "incidents": "incidents/index.html",
+    "incident": "incidents/*/index.html",
     "hostile": "pypi/%3Cscript*/*/*/*/index.html",
 }
 """Every kind of page, by where one is."""
@@ -100,6 +107,16 @@ def test_it_fits_a_phone_and_paper(browser: Browser, root: Path, kind: str) -> N
     assert tall < 6000
     browser.open(page, width=700, media="print")
     assert "none" == browser.script("return getComputedStyle(document.querySelector('header nav')).display")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_cell_reaches_into_the_next(browser: Browser, root: Path, kind: str) -> None:
+    """On a desk, where what is too long for a cell would stand on top of its neighbour."""
+    browser.open(page_of(root, kind), width=1280)
+    assert [] == browser.script(
+        "return [...document.querySelectorAll('td, th')].filter(each => !each.closest('.hidden') && "
+        "each.clientWidth > 0 && each.scrollWidth > each.clientWidth + 1).map(each => each.outerHTML.slice(0, 200))"
+    )
 
 
 def test_the_front_page_answers_at_once(browser: Browser, root: Path) -> None:

@@ -168,7 +168,7 @@ def busy(summaries: Sequence[Summary]) -> Operations:
         untested=10_037,
         oldest=min(summaries, key=lambda each: each.finished),
         failures=tuple(
-            FailureGroup(verdict=each.verdict, cause=each.sentence, count=40 - at, examples=(each,))
+            FailureGroup(verdict=each.verdict, cause=each.sentence, count=max(1, 40 - at), examples=(each,))
             for at, each in enumerate(failing)
         ),
         open_alarms=9,

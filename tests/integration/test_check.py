@@ -82,7 +82,7 @@ def test_everything_is_confirmed(
     assert {each["level"] for each in said["answers"]} == {"build-alone"}
     code, said = consumer.check(lock, at=[one.site, two.site], need=2)
     assert (code, said["counts"]["passed"], said["counts"]["undecided"]) == (ExitCode.UNDECIDED, 2, 1)
-    assert said["answers"][2]["sentence"].startswith("1 of 2 rebuilders")
+    assert said["answers"][2]["sentence"].startswith("1 rebuilder confirms it; 2 have to.")
 
 
 def test_a_table_ends_with_the_counts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rebuilder.diagnose.case import MOST_LINES, DiagnosisInput
@@ -11,6 +13,7 @@ from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.comparison import Effect, Factor, Level, Variation, VariationRow
 from rebuilder.model.diagnosis import Cause, Certainty
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.graph import Origin, SourceTrail
 from rebuilder.model.verdict import Verdict
 from tests.fakes.cases import CODE, Files, case, causes, failure, found, obstructed, wheel
 
@@ -211,6 +214,15 @@ def test_obstacles_are_causes(verdict: Verdict, source: bool, cause: Cause) -> N
     value = obstructed(Obstacle(verdict=verdict, sentence="It is so."), source=source)
     assert [cause] == causes(value)
     assert "It is so." == found(value).findings[0].evidence[0].note
+
+
+def test_a_repository_that_was_not_reached_is_no_lack_of_the_publisher() -> None:
+    """Where one is named, nobody is told that there is none."""
+    value = obstructed(Obstacle(verdict=Verdict.INPUTS_MISSING, sentence="It was not reached."), source=False)
+    assert "No source is published" in found(value).findings[0].sentence
+    origin = Origin(repository="https://forge.example.org/weavers/spindle", attested=False, sentence="Claimed.")
+    trail = SourceTrail(nodes=(), steps=(), origin=origin)
+    assert Cause.SOURCE_UNAVAILABLE.spoken == found(replace(value, trail=trail)).findings[0].sentence
 
 
 def test_a_comparison_that_did_not_come_to_an_end_stays_unexplained() -> None:

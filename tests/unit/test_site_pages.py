@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.operations import Bucket, standing_by_day
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.site.badge import badge, badge_document
 from rebuilder.site.counts import FileCounts, bar
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, ENVIRONMENTS, PUBLISHERS, VERDICTS, lists_of
 from rebuilder.site.marks import SENTENCES, alarm_words, mark
@@ -297,7 +299,7 @@ def test_counts_add_up_to_the_denominator() -> None:
     assert alone == percents
     assert "60.0 %" == shown.confirmed
     assert ["100 % confirmed", "0 % confirmed"] != [each.note for each in shown.ecosystems]
-    assert [("pypi", "7 files"), ("npm", "3 files")] == [(each.label, each.number) for each in shown.ecosystems]
+    assert [("PyPI", "7 files"), ("npm", "3 files")] == [(each.label, each.number) for each in shown.ecosystems]
 
 
 def test_hardly_any_is_not_none_and_almost_all_is_not_all() -> None:
@@ -438,6 +440,25 @@ def test_a_bar_tells_the_ways_of_being_confirmed_apart() -> None:
     ]
     assert (11, 7) == (found.total, found.confirmed)
     assert 100 == pytest.approx(found.parts[-1].x + found.parts[-1].width, abs=0.05)
+
+
+@pytest.mark.parametrize("verdict", [each for each in Verdict if each.publishable])
+def test_a_verdict_looks_the_same_in_a_bar_a_badge_and_the_style(verdict: Verdict) -> None:
+    """One tone, which the style has colours for; a badge's white text stands out from its own by 4.5."""
+    shown, (part,) = mark(verdict), bar(FileCounts({verdict.value: 1}, 0, 0)).parts
+    assert shown.tone == part.tone
+    assert f"\n.tone-{shown.tone} {{ --tone: " in Path("reports/static/style.css").read_text()
+    colour = json.loads(badge_document("1.0", shown))["color"]
+    assert f'fill="{colour}"'.encode() in badge("1.0", shown)
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    assert 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 1.05 / 4.5 - 0.05
+
+
+def test_one_file_differs() -> None:
+    """And two differ."""
+    assert ["1 differs", "2 differ"] == [
+        f"{each.shown} {each.label}" for number in (1, 2) for each in bar(FileCounts({"differs": number}, 0, 0)).parts
+    ]
 
 
 def test_replaced_bytes_come_before_what_got_worse_and_what_fails_here() -> None:

@@ -50,9 +50,10 @@ def test_what_was_reproduced_has_no_box() -> None:
     assert 'id="why"' not in page(value)
 
 
-def test_reports_from_before_have_no_box() -> None:
-    """They say nothing about causes."""
-    assert 'id="why"' not in page(explained(diagnosis=None))
+@pytest.mark.parametrize("diagnosis", [None, Diagnosis()])
+def test_a_box_without_content_is_left_out(diagnosis: Diagnosis | None) -> None:
+    """Reports from before say nothing about causes, and others found nothing to say."""
+    assert 'id="why"' not in page(explained(diagnosis=diagnosis))
 
 
 def test_the_box_stands_right_under_the_verdict() -> None:

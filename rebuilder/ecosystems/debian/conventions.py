@@ -43,6 +43,7 @@ class DebianConventions(Conventions):
     """Names and versions by Debian Policy; mirrors, suites and keys by apt's settings."""
 
     name = ECOSYSTEM
+    title = "Debian"
     distribution = NAMESPACE
     source_words = "source package"
     told_time = "dpkg-buildpackage told it the time of the newest entry of debian/changelog (SOURCE_DATE_EPOCH)."

@@ -15,6 +15,7 @@ class GenericConventions(Conventions):
     """A project is a recipe: it is asked for, and watched, by the path of the file."""
 
     name = ECOSYSTEM
+    title = "Other releases"
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""

@@ -30,6 +30,7 @@ class PyPIConventions(Conventions):
     """Names by PEP 503, versions by PEP 440, attestations by PEP 740."""
 
     name = "pypi"
+    title = "PyPI"
     attested = True
     lock_suffixes = frozenset({".toml", ".lock"})
     local_files = {".whl": "wheel"}

@@ -50,7 +50,6 @@ class AlarmGroup:
     anchor: str
     mark: Mark
     heading: str
-    cause: str
     subject: str
     """The file or release, when it is about just one."""
     sentence: str
@@ -128,7 +127,6 @@ def _group(group: Sequence[RecordedAlarm], pages: Pages, limit: int) -> AlarmGro
         anchor=f"cause-{sha256_hex(newest.alarm.group.encode('utf-8', 'backslashreplace'))[:16]}",
         mark=severity_mark(_worst(group)),
         heading=alarm_words(newest.alarm.kind),
-        cause=visible(newest.alarm.group, SHORT),
         subject=_subject(newest) if len(group) == 1 else "",
         sentence=visible(newest.alarm.sentence, limit),
         first=moment(min(each.alarm.raised for each in group)),

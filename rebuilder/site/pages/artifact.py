@@ -17,7 +17,7 @@ from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.documents import IncidentEntry
-from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
+from rebuilder.site.marks import Mark, alarm_words, digest_rows, ecosystem_words, mark
 from rebuilder.site.pages.incident import IncidentLink, incident_links
 from rebuilder.site.rows import HistorySection, history_section
 from rebuilder.site.sections.accounting import AccountingSection, accounting_section
@@ -187,7 +187,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
     replayed = replayed_section(decisive) if decisive is not None else None
     return ArtifactPage(
         root=root,
-        ecosystem=visible(artifact.ecosystem, SHORT),
+        ecosystem=ecosystem_words(artifact.ecosystem),
         project=visible(artifact.name, SHORT),
         project_href=root + around.project_href,
         version=visible(artifact.version, SHORT),

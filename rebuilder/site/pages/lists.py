@@ -15,13 +15,13 @@ from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import Bar, FileCounts, bar
 from rebuilder.site.display import SHORT, count, secure_link, visible
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, PUBLISHERS, VERDICTS, Kind, address, data_path, mark_of
-from rebuilder.site.marks import STANDINGS, Mark, standing, standing_mark
+from rebuilder.site.marks import STANDINGS, Mark, ecosystem_words, standing, standing_mark
 from rebuilder.site.pages.artifact import AlarmNote, alarm_note
 from rebuilder.site.rows import Row, by_version, row
 
 MOST_LISTED = 500
 """Files in the document of a list; those of projects have all."""
-MOST_SHOWN = 25
+MOST_SHOWN = 20
 """Rows of its page; of a project, those that are not folded away."""
 MOST_CELLS = 120
 """Versions in a strip."""
@@ -111,6 +111,8 @@ class OverviewPage:
     initials: tuple[Link, ...]
     hidden: str | None
     json: str
+    scaled: bool = False
+    """Whether bars are as long as their lists are, beside the longest."""
     prefix: str | None = None
     """How the names of the projects begin; None: this is no page of projects."""
 
@@ -168,7 +170,7 @@ def project_page(
     page = _of_project(path, rows, visible(one.name, SHORT), ordered[:MOST_LISTED], "")
     return replace(
         page,
-        note=visible(one.ecosystem, SHORT),
+        note=ecosystem_words(one.ecosystem),
         crumbs=page.crumbs[:2],
         lead=_tried(versions),
         strip=tuple(_cell(each) for each in reversed(versions[:MOST_CELLS])),
@@ -207,13 +209,13 @@ def _of_project(path: str, rows: Sequence[Summary], title: str, shown: Sequence[
         root=root,
         crumbs=(
             _home(root),
-            Link(visible(one.ecosystem, SHORT), f"{root}{address(ECOSYSTEMS.path(one.ecosystem))}"),
+            Link(ecosystem_words(one.ecosystem), f"{root}{address(ECOSYSTEMS.path(one.ecosystem))}"),
             Link(visible(one.name, SHORT), f"{up}index.html"),
         ),
         title=title,
         note=count(len(rows), "file", "files"),
         mark=None,
-        description=f"{title} ({visible(one.ecosystem, SHORT)}), built again from source. {found.spoken}",
+        description=f"{title} ({ecosystem_words(one.ecosystem)}), built again from source. {found.spoken}",
         warning=_replaced(rows),
         lead="",
         advice="",
@@ -301,6 +303,7 @@ def overview_page(kind: Kind, lists: Mapping[str, FileCounts]) -> OverviewPage:
         if len(shown) < len(ordered)
         else None,
         json=f"../{data_path(kind.overview())}",
+        scaled=kind in {VERDICTS, CAUSES},
     )
 
 
@@ -314,7 +317,7 @@ def projects_page(prefix: str, files: Sequence[Summary], initials: tuple[Link, .
             Entry(
                 label=visible(name, SHORT),
                 href=f"../{address(project_path(ecosystem, name))}",
-                note=visible(ecosystem, SHORT),
+                note=ecosystem_words(ecosystem),
                 number=count(versions, "version", "versions"),
                 bar=bar(FileCounts.of(rows, 0)),
             )
@@ -329,7 +332,7 @@ def part_page(prefix: str, parts: Sequence[str], initials: tuple[Link, ...]) -> 
 
 def all_projects_page(initials: tuple[Link, ...]) -> OverviewPage:
     """The page that leads to projects by their first letter."""
-    page = _prefixed("", (), initials, ())
+    page = _prefixed("", (), (), initials)
     return replace(page, title="Projects", crumbs=page.crumbs[:1], json=f"../{data_path('index.html')}")
 
 

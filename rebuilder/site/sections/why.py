@@ -68,11 +68,11 @@ class WhySection:
 
 
 def why_section(report: Report) -> WhySection | None:
-    """What the box shows; None for what the build alone gave, and for reports from before causes were looked for."""
+    """What the box shows; None where nothing is to be explained, and for reports from before causes were sought."""
     diagnosis, variation = report.diagnosis, report.variation
-    if diagnosis is None and variation is None:
-        return None
     diagnosis = diagnosis or Diagnosis()
+    if variation is None and not (diagnosis.findings or diagnosis.unexplained_total):
+        return None
     return WhySection(
         reasons=tuple(_reason(each) for each in diagnosis.findings),
         unexplained=tuple(visible(each, 200) for each in diagnosis.unexplained[:_MOST_UNEXPLAINED]),
