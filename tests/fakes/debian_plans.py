@@ -54,6 +54,19 @@ def with_new_compiler(root: Path) -> Path:
     return root
 
 
+def with_updated_tool(root: Path) -> Path:
+    """The root of an environment whose tool got an update of the release, with an option."""
+    place, listed = root / "usr/share/doc/tool", root / "var/lib/dpkg/info"
+    place.mkdir(parents=True)
+    listed.mkdir(parents=True)
+    entry = f"tool ({{}}) {{}}; urgency=medium\n\n -- a <a@example.org>  {format_datetime(NOW)}\n\n"
+    text = entry.format(TOOL, "trixie") + entry.format("1.2.3-1", "unstable")
+    (place / "changelog.Debian.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    (listed / "tool.list").write_text("/.\n/usr\n/usr/share/doc/tool/options\n")
+    (place / "options").write_text("verify_name: whether a name is verified")
+    return root
+
+
 @dataclass(frozen=True)
 class FakePlanner(Planner):
     """Knows versions and releases by heart."""
@@ -65,9 +78,9 @@ class FakePlanner(Planner):
     """Whether the tool got an update."""
     root: Path = Path("/nonexistent")
 
-    def had(self, releases: object, pins: object) -> tuple[Pin, ...]:
-        """Nothing of before."""
-        return ()
+    def had(self, releases: object, pins: Sequence[Pin]) -> tuple[Pin, ...]:
+        """Of before, what is known."""
+        return tuple(each for each in pins if each.version in self.known)
 
     def suites(self, own: str) -> Iterator[str]:
         """See :class:`Planner`."""

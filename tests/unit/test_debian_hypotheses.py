@@ -13,7 +13,7 @@ from rebuilder.model.attempt import MOST_HYPOTHESES, Attempt, History, Hypothesi
 from rebuilder.model.decision import decide
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.verdict import Verdict
-from tests.fakes.debian_plans import MOMENT, World, ended, with_new_compiler
+from tests.fakes.debian_plans import MOMENT, World, ended, with_new_compiler, with_updated_tool
 
 PLACE = "/build/tiny-Ab12Cd/tiny-1"
 SWAPPED = Traces(theirs=("1.2.3",), ours=("1.2.4",), moment=MOMENT)
@@ -135,6 +135,29 @@ def test_buildinfo_that_was_given(origin: str | None, expected: list[str]) -> No
     """Tried first; where it comes out only with what nobody signed, builds without that are tried all the same."""
     world = World(known={"1.2.3-1": origin} if origin else {}, buildinfo=BUILDINFO)  # type: ignore[dict-item]
     assert expected == names(world, 0)
+
+
+CONF = "data.tar/usr/share/tiny/tiny.conf"
+
+
+@pytest.mark.parametrize(
+    ("known", "traces", "expected"),
+    [
+        ({}, Traces(stray=(CONF,), added={CONF: (("verify_name",),)}), ["release", "with-tests", "release, lacking"]),
+        ({"1.2.3-1": "kept-index"}, Traces(stray=(CONF,), added={CONF: (("verify_name",),)}), ["release", "pinned"]),
+        ({}, Traces(stray=(CONF,), added={CONF: (("verify_other",),)}), ["release", "with-tests"]),
+        ({}, Traces(stray=(CONF,), added={CONF: (("verify_name",), ("other_name",))}), ["release", "with-tests"]),
+        ({}, Traces(stray=(CONF, "x"), added={CONF: (("verify_name",),)}), ["release", "with-tests"]),
+        ({}, Traces(stray=(CONF,), added={CONF: (("verify_name",),)}, unpaired=True), ["release", "with-tests"]),
+    ],
+)
+def test_what_came_with_an_update(tmp_path: Path, known: dict[str, str], traces: Traces, expected: list[str]) -> None:
+    """All that only the rebuilt file says is of an update: what was before that is tried, or is what lacks."""
+    world = World(known=dict(known), root=with_updated_tool(tmp_path))  # type: ignore[arg-type]
+    ends = [3, 0] if "pinned" in expected else [3]
+    assert expected == names(world, *ends, traces=traces)
+    world = World(known={"1.2.3-1": "kept-index"}, root=world.root)
+    assert "lacking" not in " ".join(names(world, 3, traces=traces))
 
 
 def test_builds_are_few() -> None:

@@ -142,6 +142,30 @@ def test_a_version_excuses_what_its_tool_wrote_and_nothing_else(tmp_path: Path) 
     assert not excused(traces(tmp_path, {"postinst": b"a1.2 \0\n"}, {"postinst": b"a\0 1.2\n"}))
 
 
+OPTIONS, MORE = b"[tiny]\n#verify_host = true\n\n", b"# Of a name.\n#verify_name = true\n\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "theirs", "ours", "added"),
+    [
+        ("usr/share/tiny/tiny.conf", OPTIONS + b"z\n", OPTIONS + MORE + b"z\n", (("verify_name",),)),
+        ("usr/share/tiny/tiny.conf", OPTIONS, MORE + OPTIONS + MORE, (("verify_name",), ("verify_name",))),
+        ("usr/share/tiny/tiny.conf", OPTIONS + b"evil\n", OPTIONS + MORE, None),
+        ("usr/share/tiny/tiny.conf", OPTIONS + MORE, OPTIONS, None),
+        ("usr/share/tiny/tiny.conf", OPTIONS, OPTIONS + b"# A word.\n", None),
+        ("usr/share/tiny/tiny.conf", OPTIONS, OPTIONS + b"verify_host = true\n", None),
+        ("usr/share/tiny/tiny.py", OPTIONS, OPTIONS + MORE, None),
+        ("etc/tiny.conf", OPTIONS, OPTIONS + MORE, None),
+    ],
+)
+def test_lines_that_only_the_rebuilt_one_has(
+    tmp_path: Path, place: str, theirs: bytes, ours: bytes, added: tuple[tuple[str, ...], ...] | None
+) -> None:
+    """Each run of them with a new name; not where the published one has others, nor in what is run or in use."""
+    found = traces(tmp_path, {place: theirs}, {place: ours})
+    assert ({f"data.tar/{place}": added} if added else {}, (f"data.tar/{place}",)) == (found.added, found.stray)
+
+
 MANIFEST = b"Manifest-Version: 1.0\r\nCreated-By: %s (Debian)\r\n"
 JDK = {"openjdk-21-jre-headless": "21.0.13.1+2-1~deb13u1"}
 

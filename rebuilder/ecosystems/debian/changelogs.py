@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -70,14 +70,43 @@ def before_updates(environment: BuildEnvironment, suite: str, moment: datetime) 
     if first is None or moment < first.moment:
         return {}
     found: dict[str, dict[str, str]] = {}
-    for name, version in sorted(made_with(environment).items()):
-        history = entries(environment, name)
-        newest = next(history, None)
-        if newest is None or (newest.version, newest.suite) != (without_rebuild(version), suite):
-            continue
+    for name, newest, history in _updated(environment, suite):
         if newest.moment > moment and (then := next((each for each in history if each.moment <= moment), None)):
             found.setdefault(then.source, {})[name] = then.version
     return found
+
+
+def _updated(environment: BuildEnvironment, suite: str) -> Iterator[tuple[str, Entry, Iterator[Entry]]]:
+    """Packages that a release has updated, each with its newest entry and those before."""
+    for name, version in sorted(made_with(environment).items()):
+        history = entries(environment, name)
+        newest = next(history, None)
+        if newest is not None and (newest.version, newest.suite) == (without_rebuild(version), suite):
+            yield name, newest, history
+
+
+def updates_with(environment: BuildEnvironment, suite: str, names: Collection[str]) -> dict[str, tuple[str, set[str]]]:
+    """Packages that a release has updated and that have some names in their files: the version before, and which."""
+    found = {}
+    for package, _, history in _updated(environment, suite):
+        before = next(history, None)
+        had = {name for text in _texts(environment, package) for name in names if name.encode() in text}
+        if before is not None and had:
+            found[package] = before.version, had
+    return found
+
+
+def _texts(environment: BuildEnvironment, package: str) -> Iterator[bytes]:
+    """The files of a package that are not large and that no link leads out to."""
+    for tree in (*environment.layers[:1], environment.root):
+        for listed in (tree / "var/lib/dpkg/info").glob(f"{package}[.:]*list"):
+            if listed.name.partition(".list")[0].partition(":")[0] != package:
+                continue
+            for line in listed.read_text("utf-8", "replace").splitlines():
+                file = tree / line.lstrip("/")
+                if not file.is_symlink() and file.is_file() and file.resolve().is_relative_to(tree.resolve()):
+                    with file.open("rb") as source:
+                        yield source.read(_READ)
 
 
 def last_point_release(environment: BuildEnvironment, moment: datetime) -> datetime | None:

@@ -27,7 +27,7 @@ from rebuilder.ecosystems.debian.build import PLACE, DebianBuild, definition, un
 from rebuilder.ecosystems.debian.build_dependencies import Resolution, resolve
 from rebuilder.ecosystems.debian.build_inputs import SourceFiles, environment, source_files
 from rebuilder.ecosystems.debian.candidates import Candidate
-from rebuilder.ecosystems.debian.changelogs import before_updates, last_point_release, newest_tool
+from rebuilder.ecosystems.debian.changelogs import before_updates, last_point_release, newest_tool, updates_with
 from rebuilder.ecosystems.debian.documents import given_build_info
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
 from rebuilder.ecosystems.debian.pinned_packages import Pin
@@ -270,7 +270,37 @@ def _traces(case: Case, attempt: Attempt) -> Traces | None:
 def _others(case: Case, way: Way, traces: Traces) -> list[OtherVersion]:
     key = ("installed", way.suite, way.pins, way.updates, way.then)
     installed = case.once(key, lambda: made_with(case.room(way)[0]))
-    return other_versions(traces, installed)
+    updates = case.once(("updates", *key, tuple(traces.added.items())), lambda: _updates_since(case, way, traces))
+    return [*other_versions(traces, installed), *updates]
+
+
+def _updates_since(case: Case, way: Way, traces: Traces) -> list[OtherVersion]:
+    """Updates of the release that have the names of all that only the rebuilt file says: it was built before them.
+
+    Dates do not tell: an update can be dated long before it came out.
+    """
+    runs = [run for each in traces.added.values() for run in each]
+    if not runs or traces.unpaired or not traces.added.keys() >= set(traces.stray):
+        return []
+    room = case.room(way)[0]
+    found, installed = updates_with(room, way.suite, {name for run in runs for name in run}), made_with(room)
+    if not all(any(names.issuperset(run) for _, names in found.values()) for run in runs):
+        return []
+    pins = [Pin(name=name, version=before, installed=True) for name, (before, _) in found.items()]
+    had = {each.name for each in case.planner.had(case.releases(replace(way, updates=True)), pins)}
+    return [
+        OtherVersion(
+            name,
+            installed[name],
+            before,
+            sure=name not in had,
+            sentence=f"Only the rebuilt file has {', '.join(sorted(names)[:3])}, of {name} {installed[name]}, "
+            f"an update of {way.suite}; before it there was {before}.",
+            explains=tuple(traces.added),
+        )
+        for name, (before, names) in found.items()
+        if any(names.issuperset(run) for run in runs)
+    ]
 
 
 def _other_places(case: Case, way: Way, traces: Traces) -> Iterator[Repair]:

@@ -47,6 +47,7 @@ class Traces(Value):
     swapped: dict[str, tuple[tuple[str, str], ...]] = {}
     documents: tuple[str, ...] = ()
     stray: tuple[str, ...] = ()
+    added: dict[str, tuple[tuple[str, ...], ...]] = {}
     moment: int | None = Field(default=None, ge=0)
 
     @property
@@ -63,12 +64,15 @@ class Traces(Value):
         """Whether what is no compiled code may all be the doing of tools or libraries of other versions.
 
         Manuals and metadata that name their tool, and what is the same but for versions: theirs those that are wanted,
-        ours those of packages that are here.
+        ours those of packages that are here. What the others explain by themselves is passed over.
         """
         wanted = {word for each in others for word in (each.wanted, *self._said(each.package))}
         ours = {word for version in installed.values() for word in (version, plain(version))}
         pairs = [pair for pairs in self.swapped.values() for pair in pairs]
-        return not self.stray and all(_is_of(theirs, wanted) and _is_of(mine, ours) for theirs, mine in pairs)
+        explained = {member for each in others for member in each.explains}
+        return explained.issuperset(self.stray) and all(
+            _is_of(theirs, wanted) and _is_of(mine, ours) for theirs, mine in pairs
+        )
 
     def _said(self, package: str) -> Iterator[str]:
         series = next((each for each in _SERIES if package.startswith(f"{each}-")), None)
@@ -87,6 +91,8 @@ class OtherVersion(NamedTuple):
     sure: bool
     """Whether the published file names it in the words of the tool."""
     sentence: str
+    explains: tuple[str, ...] = ()
+    """Members that differ because of it alone."""
 
     def fits(self, version: str) -> bool:
         """Whether a version of the package is the one that is wanted."""

@@ -11,7 +11,9 @@ what differs besides, those changelogs among them; ``unpaired``, whether one has
 
 What else differs may be the doing of a tool of another version: ``swapped`` has the pairs of versions in members that
 are the same but for those; ``documents`` are manuals and metadata that nothing runs and whose tool names itself in
-them; ``stray`` is what is neither. ``compiling`` is whether ELF files are among what differs.
+them; ``stray`` is what is neither. ``compiling`` is whether ELF files are among what differs. ``added`` has those
+stray examples and documents, which nothing runs, in which only the rebuilt one has lines more, and the names that are
+new in each run of such lines.
 """
 
 from __future__ import annotations
@@ -66,6 +68,10 @@ _SIZE = re.compile(rb"^Installed-Size: [0-9]+\n", re.MULTILINE)
 _DEPENDS = re.compile(rb"^(?:Pre-)?Depends: [^\n]*", re.MULTILINE)
 _BOUND = re.compile(rb"([a-z0-9][a-z0-9.+-]{1,100}) \(>= ([0-9][0-9A-Za-z.+:~-]{0,100})\)")
 _CHANGELOG = re.compile(r"data\.tar/usr/share/doc/[^/]+/changelog(?:\.[A-Za-z0-9.-]+)?")
+_EXAMPLE = re.compile(r"data\.tar/usr/share/.+\.(?:cfg|conf|html|ini|md|rst|sample|txt)(?:\.gz)?")
+_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)+")
+"""Such as an option has; no word of a language."""
+_RUNS, _LINES = 100, 100_000
 _CUT = b"# Older entries have been removed from this changelog."
 """How dh_installchangelogs says that it left the rest out."""
 
@@ -102,6 +108,8 @@ class _Words(NamedTuple):
     """Digest of its content without versions."""
     order: list[str] | None
     """The versions as they stand in it; None where there are too many."""
+    lines: list[bytes]
+    """Of a text that is not too long."""
 
 
 def compared(published: str, rebuilt: str) -> dict[str, Any]:
@@ -153,6 +161,14 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
         if _but_content(left[name]) == _but_content(right[name])
         and (pairs := _swapped(theirs[name], ours[name])) is not None
     }
+    stray = others - swapped.keys() - documents - cut
+    added = {
+        name: runs
+        for name in stray & both
+        if _EXAMPLE.fullmatch(name)
+        if _is_plain(left[name]) and _is_plain(right[name])
+        if (runs := _added(theirs[name].lines, ours[name].lines))
+    }
     return {
         "named": {tool: sorted(versions)[:20] for tool, versions in named.items()},
         "theirs": sorted(only[0] - only[1])[:_WORDS],
@@ -166,9 +182,8 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
         "compiling": any(theirs[name].notes is not None for name in wanted & both),
         "swapped": dict(sorted(swapped.items())[:_WORDS]),
         "documents": sorted(documents)[:_WORDS],
-        "stray": sorted(
-            [*(others - swapped.keys() - documents - cut), *sorted(swapped)[_WORDS:], *sorted(documents)[_WORDS:]]
-        )[:_WORDS],
+        "stray": sorted([*stray, *sorted(swapped)[_WORDS:], *sorted(documents)[_WORDS:]])[:_WORDS],
+        "added": dict(sorted(added.items())[:_WORDS]),
         "moment": _moment(sides[1]),
     }
 
@@ -196,6 +211,7 @@ def _words(path: str, wanted: set[str]) -> dict[str, _Words]:
             [(package.decode("ascii"), version.decode("ascii")) for package, version in wanting],
             _entries(content) if _CHANGELOG.fullmatch(name) else b"",
             *_without_versions(content),
+            content.splitlines() if b"\0" not in content and content.count(b"\n") <= _LINES else [],
         )
 
     if wanted:
@@ -252,6 +268,23 @@ def _swapped(one: _Words, two: _Words) -> list[tuple[str, str]] | None:
             return None
         found.update((left, right) for left, right in zip(order, others, strict=True) if left != right)
     return sorted(found) if len(found) <= _PAIRS else None
+
+
+def _added(theirs: list[bytes], ours: list[bytes]) -> list[list[str]] | None:
+    """Names that are new in each run of lines that only ours has; None where theirs has others, or a run has none."""
+    known = set(_NAME.findall(b"\n".join(theirs)))
+    runs: list[list[bytes]] = [[]]
+    at = 0
+    for line in ours:
+        if at < len(theirs) and line == theirs[at]:
+            at += 1
+            runs.append([])
+        else:
+            runs[-1].append(line)
+    found = [sorted(set(_NAME.findall(b"\n".join(run))) - known) for run in runs if any(map(bytes.strip, run))]
+    if at < len(theirs) or not all(found) or not 0 < len(found) <= _RUNS:
+        return None
+    return [[each.decode("ascii") for each in names[:_RUNS]] for names in found]
 
 
 def _is_plain(facts: tuple[Any, ...]) -> bool:
