@@ -1,13 +1,7 @@
-# The rebuilder in a container. Sandboxes inside a container need the container to be allowed to make user
-# namespaces and to mount a fresh /proc; docs/operate.md names the flags and says what they cost.
-
-FROM debian:trixie-slim AS build
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3-venv \
- && rm -rf /var/lib/apt/lists/*
-WORKDIR /src
-COPY . .
-RUN tools/install-python /opt/rebuilder requirements-service.lock
+# The rebuilder in a container: what it is made of, for container engines, and for tools/image_archive.py, which reads the stages
+# `base` and `rebuilder` and makes an image of them that is the same bytes each time (docs/operate.md, "In a container").
+# Sandboxes inside a container need the container to be allowed to make user namespaces and to mount a fresh /proc;
+# docs/operate.md names the flags and says what they cost.
 
 # What compose.yaml puts beside it. Database and bucket are made here, and are in a new volume from the start.
 FROM debian:trixie-slim AS ledger
@@ -49,12 +43,19 @@ RUN /opt/weed/bin/weed -logtostderr server -s3 -filer -dir=. -ip=127.0.0.1 & ser
 VOLUME /var/lib/weed
 CMD ["/opt/weed/bin/weed", "-logtostderr", "server", "-s3", "-filer", "-dir=.", "-ip=127.0.0.1", "-ip.bind=0.0.0.0"]
 
-FROM debian:trixie-slim AS rebuilder
+FROM debian:trixie-slim AS base
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-      python3 passwd git bubblewrap mmdebstrap gpgv libseccomp2 debian-archive-keyring ca-certificates \
- && rm -rf /var/lib/apt/lists/* \
- && useradd --create-home --home-dir /var/lib/rebuilder --shell /usr/sbin/nologin rebuilder
+      python3 python3-venv passwd git bubblewrap mmdebstrap gpgv libseccomp2 debian-archive-keyring ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+
+FROM base AS build
+WORKDIR /src
+COPY . .
+RUN tools/install-python /opt/rebuilder requirements-service.lock
+
+FROM base AS rebuilder
+RUN useradd --create-home --home-dir /var/lib/rebuilder --shell /usr/sbin/nologin rebuilder
 COPY --from=build /opt/rebuilder /opt/rebuilder
 ENV PATH=/opt/rebuilder/bin:/usr/bin:/bin \
     REBUILDER_STORE=/var/lib/rebuilder/store \

@@ -132,10 +132,11 @@ bench: environments npm-tarballs .build/backends/.complete ## Speed and memory a
 bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)
 	$(BIN)/python -m tests.bench causes
 
-release-check: install ## Build the wheel and the source archive into dist/, and have the rebuilder say whether a stranger gets the same bytes
+release-check: install ## Build the wheel, the source archive and the container image into dist/, and see whether a stranger gets the same bytes
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build
 	$(BIN)/rebuilder preflight .
+	$(BIN)/python tools/image_archive.py --check dist/rebuilder-image.tar
 
 image: install ## The container image, and a real release verified in it (by hand; needs podman)
 	tools/image

@@ -99,6 +99,7 @@ class Mmdebstrap:
         accept_expired: Sequence[str] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         as_root: AsRoot | None = None,
+        source: str | None = None,
     ) -> None:
         """Make trees from the mirrors of this machine.
 
@@ -108,8 +109,10 @@ class Mmdebstrap:
             accept_expired: Suites of which an expired state is used; None: as apt's settings say.
             now: For telling what had expired.
             as_root: Where maintainer scripts run; None: configured trees are not made.
+            source: One for apt (sources.list(5)) that is asked, and no mirror; whoever gives it looks at the digests.
         """
         self._etc_apt = etc_apt
+        self._source = source
         self._keyring = keyring
         self._accept_expired = accept_expired
         self._now = now
@@ -140,6 +143,7 @@ class Mmdebstrap:
         settings = sources.apt_settings()
         etc_apt, suites = self._etc_apt or sources.etc_apt(settings), (spec.suite, *spec.also)
         lines = [line for suite in suites for line in sources.sources(suite, etc_apt=etc_apt, keyring=self._keyring)]
+        lines = lines if self._source is None else [self._source]
         permitted = expiry.permission(suites, settings, self._accept_expired)
         options = [*sources.network_options(settings), *permitted.options]
         log = root.parent / "mmdebstrap.log"

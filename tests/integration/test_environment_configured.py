@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rebuilder.environments.debootstrap import Mmdebstrap
+from rebuilder.environments.protocol import LayerPackage
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.environment import Manifest
+from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.sandbox.bubblewrap.as_root import as_root
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.debian_archive import Archive, programs, served_archive
+from tools.image_archive import offered
 
 PROGRAMS = (
     *("cat", "chmod", "chown", "date", "diff", "dpkg", "dpkg-deb", "dpkg-split", "grep", "id", "ldconfig", "ln", "ls"),
@@ -146,3 +150,21 @@ def test_where_scripts_cannot_run(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(BuildEnvironmentError, match="configured"):
         mmdebstrap(manifest("tiny"), tmp_path / "root")
     assert not (tmp_path / "root").exists()
+
+
+def test_made_again_of_what_no_mirror_lists(archive: Archive, tmp_path: Path) -> None:
+    """From the very packages the same tree comes out, whatever the mirror has now; other packages are no match."""
+    here = store(archive, tmp_path / "here").get(manifest("tiny"))
+    assert here.specification is not None
+    pool = {sha256_hex(each.read_bytes()): each for each in (archive.root / "debian/pool").glob("*.deb")}
+    source = offered(
+        [LayerPackage(each, pool[each.sha256]) for each in here.specification.packages], tmp_path / "offered"
+    )
+    shutil.rmtree(archive.root / "debian/dists")
+    maker = Mmdebstrap(etc_apt=archive.etc_apt, keyring=archive.keyring, as_root=as_root, source=source)
+    there = EnvironmentStore(tmp_path / "there", FixedClock(), maker=maker)
+    assert here.sha256 == there.get(here.specification.content).sha256
+    first, *rest = here.specification.packages
+    other = here.specification.replace(packages=(first.replace(sha256=Sha256("0" * 64)), *rest))
+    with pytest.raises(BuildEnvironmentError, match="no longer has what the specification"):
+        there.get(other)
