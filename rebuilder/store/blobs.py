@@ -389,9 +389,9 @@ class Retention:
                 continue
             folder.mkdir(mode=0o755, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
+                # Its time says since when it is leaving, and does so first: whoever finds it there may be quick.
+                os.utime(each, (now.timestamp(), now.timestamp()))
                 each.rename(folder / each.name)
-                # From now on its time says since when it is leaving.
-                os.utime(folder / each.name, (now.timestamp(), now.timestamp()))
                 count += 1
         return count
 

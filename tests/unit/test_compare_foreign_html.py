@@ -69,14 +69,14 @@ def test_elements_that_act_become_text(payload: bytes) -> None:
 
 
 def test_work_is_linear() -> None:
-    """Unclosed tags without end: four times as many cost about four times the processor time, not sixteen times."""
+    """Unclosed tags without end: sixteen times as many cost about sixteen times the processor time, not 256 times."""
     for filler in (b"<meta ", b"<script", b"<", b"<!DOCTYPE ", b"<html "):
         seconds = []
-        for size in (500_000, 2_000_000):
+        for size in (250_000, 4_000_000):
             start = time.process_time()
             defuse(filler * (size // len(filler)))
             seconds.append(time.process_time() - start)
-        assert seconds[1] < 10 * seconds[0] + 0.5, (filler, seconds)
+        assert seconds[1] < 60 * seconds[0] + 1, (filler, seconds)
 
 
 def test_hidden_characters_are_seen() -> None:

