@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.fakes.command import Installation
 from tests.fakes.loopback_index import LoopbackIndex, serving
-from tests.fakes.processes import until
 from tests.fakes.projects import EPOCH, Distribution, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.second_machine import SITE, SecondMachine, second_machine
@@ -133,15 +131,14 @@ def refuses_a_doctored_wheel(machine: SecondMachine, site: Path, published: Publ
     with zipfile.ZipFile(doctored, "a") as archive:
         archive.writestr("one_init.pth", "import os; os.system('echo planted')\n")
     (machine.home / "policy.toml").write_text(f'[[rebuilders]]\nplace = "{SITE}"\n')
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
     index = LoopbackIndex({one.filename: doctored.getvalue(), three.filename: three.data})
     with serving(index):
-        proxy = ("rebuilder", "proxy", "--policy", "policy.toml", "--listen", listen, "--index-url", index.url)
-        with machine.serving(site, *proxy):
-            until(lambda: answers(f"http://{listen}/"))
+        proxy = ("rebuilder", "proxy", "--policy", "policy.toml", "--listen", "127.0.0.1:0", "--index-url", index.url)
+        with machine.serving(site, *proxy) as running:
+            assert running.stdout is not None
+            [address] = re.findall(r"http://[\d.:]+", next(line for line in running.stdout if "http://" in line))[:1]
             pip = (sys.executable, "-m", "pip", "install", "--no-cache-dir", "--no-deps", "--target", "installed")
-            asked = (*pip, "--index-url", f"http://{listen}/simple")
+            asked = (*pip, "--index-url", f"{address}/simple")
             code, said = machine.run(site, *asked, "one==1.0", network=True)
             assert code != 0
             assert f"{one.filename} does not pass (undecided)" in " ".join(said.split()), said
@@ -149,14 +146,6 @@ def refuses_a_doctored_wheel(machine: SecondMachine, site: Path, published: Publ
             assert code == 0, said
     assert index.fetched == [three.filename]
     assert [each.name for each in (machine.home / "installed").glob("*.pth")] == []
-
-
-def answers(address: str) -> bool:
-    """Whether somebody answers there."""
-    try:
-        return httpx.get(address, trust_env=False, timeout=60).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_a_capsule_is_enough(tmp_path: Path, published: Published) -> None:
