@@ -147,11 +147,8 @@ class Outcome:
         standings = Counter(each.standing for each in self.answers)
         levels = Counter(each.level for each in self.answers if each.standing is Standing.PASSED)
         how = [f"{levels[level]} {_LEVEL_WORDS[level]}" for level in Level if levels[level]]
-        lacks = [
-            f"{standings[each]} {_STANDING_WORDS[each]}"
-            for each in Standing
-            if standings[each] and each.value != "passed"
-        ]
+        words = _STANDING_WORDS | ({Standing.DIFFERS: "differs"} if standings[Standing.DIFFERS] == 1 else {})
+        lacks = [f"{standings[each]} {words[each]}" for each in Standing if standings[each] and each.value != "passed"]
         passed = f"{standings[Standing.PASSED]} of {total} {'is' if total == 1 else 'are'} confirmed"
         return passed + (f" ({', '.join(how)})" if how else "") + (f"; {', '.join(lacks)}" if lacks else "") + "."
 

@@ -145,9 +145,12 @@ def chart(name: str, title: str, buckets: Sequence[Bucket], *, standing: bool = 
 
 
 def outcomes(verdicts: Mapping[Verdict, int]) -> str:
-    """Verdicts with their numbers in words: ``30 reproduced, 2 differs``."""
-    found = [f"{verdicts[each]:,} {mark(each).word.lower()}" for each in Verdict if verdicts.get(each)]
-    return ", ".join(found)
+    """Verdicts with their numbers in words: ``30 reproduced, 2 differ``."""
+    return ", ".join(
+        f"{verdicts[each]:,} {'differ' if each is Verdict.DIFFERS and verdicts[each] != 1 else mark(each).word.lower()}"
+        for each in Verdict
+        if verdicts.get(each)
+    )
 
 
 def _top(highest: int) -> int:

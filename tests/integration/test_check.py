@@ -97,7 +97,9 @@ def test_a_table_ends_with_the_counts(
     code = check.run([str(lock)], rebuilders=[str(one.site)], kind="table", seen=consumer.seen, **options)
     lines = capsys.readouterr().out.splitlines()
     assert code == ExitCode.DIFFERS
-    assert lines[-1] == ("4 of 7 are confirmed (3 by the build alone, 1 with the same content); 2 undecided, 1 differ.")
+    assert lines[-1] == (
+        "4 of 7 are confirmed (3 by the build alone, 1 with the same content); 2 undecided, 1 differs."
+    )
     assert any(line.startswith("≠ almanac==2.0") for line in lines)
     assert any("any bytes could be installed" in line for line in lines)
 

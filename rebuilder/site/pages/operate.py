@@ -401,7 +401,8 @@ def _fleet(fleet: FleetFigures, now: datetime) -> str:
     oldest = min((each.oldest for each in fleet.queues.values() if each.oldest), default=None)
     if not waiting or oldest is None:
         return "Nothing waits for a runner."
-    return f"{count(waiting, 'run is', 'runs are')} asked of runners, the first since {span(now - oldest)}."
+    runs = count(waiting, "run waits for a runner", "runs wait for runners")
+    return f"{runs}; the oldest has waited for {span(now - oldest)}."
 
 
 def _age(each: ReplayedByAge) -> str:
