@@ -201,6 +201,19 @@ PROVENANCE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("decision", "message"),
+    [
+        (Decision(1, 2), "All of it passes (1 image, 2 packages)."),
+        (Decision(0, 2, warnings=("idna does not pass.",)), "It is let through (2 packages, 1 warning)."),
+        (Decision(0, 0), "All of it passes."),
+    ],
+)
+def test_what_is_only_let_through_is_not_said_to_pass(decision: Decision, message: str) -> None:
+    """An audit lets everything through; nothing that has a warning passes."""
+    assert message == decision.message
+
+
 @pytest.mark.parametrize("document", [bill(("pkg:pypi/idna@3.10", BYTES)), SPDX, PROVENANCE])
 def test_three_kinds_of_documents(document: Any) -> None:
     """They say the same of one package."""

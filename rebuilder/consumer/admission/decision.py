@@ -39,7 +39,9 @@ class Decision:
     def message(self) -> str:
         """The answer in words, however many reasons there are."""
         if self.allowed:
-            return f"All of it passes ({self.images} images, {self.packages} packages)."
+            numbers = ((self.images, "image"), (self.packages, "package"), (len(self.warnings), "warning"))
+            of = ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers if number)
+            return f"{'It is let through' if self.warnings else 'All of it passes'}{of and f' ({of})'}."
         more = len(self.reasons) - _MOST_SHOWN
         left = [f"… and {more} more, which the report at / lists."] if more > 0 else []
         return "\n".join([*self.reasons[:_MOST_SHOWN], *left])
