@@ -143,7 +143,7 @@ CONF = "data.tar/usr/share/tiny/tiny.conf"
 @pytest.mark.parametrize(
     ("known", "traces", "expected"),
     [
-        ({}, Traces(stray=(CONF,), added={CONF: (("verify_name",),)}), ["release", "with-tests", "release, lacking"]),
+        ({}, Traces(stray=(CONF,), added={CONF: (("verify_name",),)}), ["release", "release, lacking"]),
         ({"1.2.3-1": "kept-index"}, Traces(stray=(CONF,), added={CONF: (("verify_name",),)}), ["release", "pinned"]),
         ({}, Traces(stray=(CONF,), added={CONF: (("verify_other",),)}), ["release", "with-tests"]),
         ({}, Traces(stray=(CONF,), added={CONF: (("verify_name",), ("other_name",))}), ["release", "with-tests"]),

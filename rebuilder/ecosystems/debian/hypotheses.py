@@ -255,7 +255,7 @@ def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
     if traces is not None and any(map(_CHANGELOG.fullmatch, traces.others)) and not way.options:
         sentence = "Its changelogs are longer than the tool leaves them today: they are left whole."
         yield Repair(replace(way, options=(_WHOLE_CHANGELOGS,)), sentence)
-    if traces is not None and (traces.unpaired or traces.stray) and not way.tests:
+    if traces is not None and not way.tests and (traces.unpaired or not traces.explained(_others(case, way, traces))):
         sentence = "No version of a tool explains what differs: its tests are run, which can write files."
         yield Repair(replace(way, tests=True), sentence)
 

@@ -69,10 +69,11 @@ class Traces(Value):
         wanted = {word for each in others for word in (each.wanted, *self._said(each.package))}
         ours = {word for version in installed.values() for word in (version, plain(version))}
         pairs = [pair for pairs in self.swapped.values() for pair in pairs]
-        explained = {member for each in others for member in each.explains}
-        return explained.issuperset(self.stray) and all(
-            _is_of(theirs, wanted) and _is_of(mine, ours) for theirs, mine in pairs
-        )
+        return self.explained(others) and all(_is_of(theirs, wanted) and _is_of(mine, ours) for theirs, mine in pairs)
+
+    def explained(self, others: Sequence[OtherVersion]) -> bool:
+        """Whether all that no tool wrote follows from other versions of packages by itself."""
+        return {member for each in others for member in each.explains}.issuperset(self.stray)
 
     def _said(self, package: str) -> Iterator[str]:
         series = next((each for each in _SERIES if package.startswith(f"{each}-")), None)
