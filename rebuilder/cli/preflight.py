@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,6 +68,9 @@ def preflight(
     """
     if record is not None and not record.name.endswith(_RECORDS):
         raise UsageError(f"A record is named NAME{_RECORDS}, not {visible(record.name)}.")
+    for each in filter(None, (sarif, record, patch)):
+        if each.is_dir() or not os.access(each if each.exists() else each.parent, os.W_OK):
+            raise UsageError(f"{visible(str(each))} cannot be written.", hint="Name a file in a directory of yours.")
     directory, asked = _asked(paths)
     name, facts = _ecosystem(directory)
     files = asked or _to_be_published(directory / _RELEASES, facts)
@@ -77,13 +81,13 @@ def preflight(
         own = [_own(each, parts.blobs, config.download_bytes).replace(asked=bool(asked)) for each in files]
         found = examine(parts, parts.ecosystems[name], tree, read_texts(directory, tree, facts), own)
         parts.stopwatch.end()
+    print(json.dumps(document(found)) if as_json else "\n".join(lines(found)))  # noqa: T201
     if sarif is not None:
         _write(sarif, preflight_sarif(found, facts.project_files[0]))
     if record is not None and found.definition is not None:
         _write(record, project_sbom(found.definition).decode())
     if patch is not None:
         _write(patch, "".join(filter(None, (each.patch for each in found.findings))))
-    print(json.dumps(document(found)) if as_json else "\n".join(lines(found)))  # noqa: T201
     return _CODES[found.outcome]
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Conventions
 from rebuilder.errors import NoGuestError, SandboxFaultError
-from rebuilder.model.attempt import Attempt, Hypothesis, Output, Run
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Factor, Level, Variation
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.project import Project, ProjectFinding, ProjectTree
@@ -30,6 +30,8 @@ from rebuilder.verification.attempts import product, wait_until_apart
 from rebuilder.verification.parts import Parts
 from rebuilder.verification.variation import VariationRunner, elsewhere
 
+_SIGNALS = 128
+"""Exit codes above are of what was killed."""
 _AT_ONCE = 2
 """Builds; each has its own limits, and one is in a kernel with one CPU."""
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -189,10 +191,14 @@ def _elsewhere(
 ) -> BuildDefinition:
     """Make the build elsewhere; gives the definition that it was made of."""
     parts.stopwatch.stage(Stage.BUILD, "on another machine, at another time")
+    made = None
     try:
         made = runs.for_one_file()(there)
+        if made.outcome is Outcome.TIMED_OUT or (made.exit_code or 0) > _SIGNALS:
+            found.clock = "in a kernel of its own the build reached a limit"
     except (NoGuestError, SandboxFaultError) as error:
         found.clock = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
+    if made is None or found.clock is not None:
         there = elsewhere(definition, [each for each in Factor if each is not Factor.TIME])
         made = runs.for_one_file()(there)
     found.elsewhere_failed = made
@@ -244,7 +250,10 @@ def located(facts: Conventions, tree: ProjectTree, finding: ProjectFinding, text
     """
     found = facts.places(finding.cause, texts)
     words = " ".join(each.note or "" for each in finding.evidence)
-    lacking = [each for each in tree.files if f"'{each}'" in words]
+    members = tuple({each.member for each in finding.evidence if each.member is not None})
+    lacking = [
+        each for each in tree.files if f"'{each}'" in words or f"/{each}".endswith(tuple(f"/{one}" for one in members))
+    ]
     return finding.replace(places=found, patch=_patch(facts.mended(finding.cause, found, texts, lacking), texts))
 
 

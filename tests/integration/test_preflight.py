@@ -11,7 +11,7 @@ import pytest
 from rebuilder.cli.preflight import read_texts
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.diagnosis import Cause, Certainty
-from rebuilder.model.project import Outcome, OwnFile, Preflight
+from rebuilder.model.project import Outcome, OwnFile, Preflight, Project
 from rebuilder.network.git.work_tree import read_work_tree
 from rebuilder.preflight.examination import examine
 from rebuilder.verification.parts import Parts
@@ -81,6 +81,18 @@ def test_a_build_that_fails_is_no_difference(place: Path, parts: Parts) -> None:
     found = looked_at(parts, place)
     assert Outcome.UNDECIDED is found.outcome
     assert found.findings
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_is_compiled_has_a_compiler(place: Path, parts: Parts) -> None:
+    """Where the project says that it compiles something, and has sources in C, its environment has GCC."""
+    used = []
+    for name, text in (("loom/fast.c", "int x;\n"), ("pyproject.toml", f"{TOML}[tool.setuptools]\next-modules = []\n")):
+        (place / name).write_text(text)
+        project = parts.ecosystems["pypi"].project(read_work_tree(place, parts.blobs))
+        assert isinstance(project, Project)
+        used.append(project.hypotheses[0].definition.toolchain.name)
+    assert [False, True] == [each.endswith("-gcc") for each in used]
 
 
 def test_the_command_names_what_is_planted(tmp_path: Path, installation: Installation) -> None:

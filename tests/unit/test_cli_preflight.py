@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from rebuilder.cli.preflight import lines
+from pathlib import Path
+
+import pytest
+
+from rebuilder.cli.preflight import lines, preflight
+from rebuilder.config import Config
+from rebuilder.errors import UsageError
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine, Finding
 from rebuilder.model.project import BuiltFile, ComparedFile, Outcome, Place, Preflight, ProjectFinding
@@ -62,3 +68,11 @@ def test_a_finding_has_its_file_its_lines_and_what_to_change() -> None:
         "",
         "  8 builds in 2.0 s",
     ] == said
+
+
+@pytest.mark.parametrize("name", ["", "gone/found.sarif"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_built(tmp_path: Path, name: str) -> None:
+    """A directory, or a file in one that is not there: nobody waits for builds whose result has no place."""
+    with pytest.raises(UsageError, match="cannot be written"):
+        preflight(Config(store=tmp_path / "store"), [tmp_path], as_json=False, sarif=tmp_path / name)
+    assert not (tmp_path / "store").exists()

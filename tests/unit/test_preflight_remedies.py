@@ -91,6 +91,27 @@ def test_a_missing_file_goes_into_the_manifest() -> None:
     assert "other.in" not in found.patch
 
 
+def test_a_file_that_only_the_tree_gives_goes_into_the_manifest() -> None:
+    """Of a wheel's member, the file of the tree; behind what excludes it, and only where setuptools reads that file."""
+    member = EvidenceLine(member="loom/table.json")
+    tree = ProjectTree(name="loom", archive_sha256="0" * 64, files=("src/loom/table.json", "table.json"), seconds=0)
+    for backend, patched in (("setuptools", True), ("flit_core", False)):
+        texts = {
+            "MANIFEST.in": "global-exclude *.json\n",
+            "pyproject.toml": f'[build-system]\nrequires = ["{backend}"]\n',
+        }
+        found = located(ECOSYSTEMS["pypi"], tree, finding(Cause.EXTRA_SOURCE_FILES).replace(evidence=(member,)), texts)
+        assert patched is (found.patch is not None)
+        assert patched is (" global-exclude *.json\n+include src/loom/table.json\n" in (found.patch or ""))
+        assert "include table.json" not in (found.patch or "")
+
+
+def test_calls_are_no_sets() -> None:
+    """Arguments of a call in a formatted text are not in another order each run; a set is, and ``hash()``."""
+    texts = {"setup.py": "f'{max(a, b)}'\nf'{d.get(1, 2)}'\nx = {1, 2}\ny = hash('a')\nz = o.hash()\n"}
+    assert [3, 4] == [each.line for each in places(Cause.HASH_OR_SET_ORDER, texts)]
+
+
 def test_code_that_no_build_runs_is_not_named() -> None:
     """Modules of the package itself are not what builds it."""
     build_files = ECOSYSTEMS["pypi"].build_files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,8 @@ _TREE = "/inputs/project.tar"
 _VERSION = "0"
 """Stands where one is needed and none is known yet."""
 _FRESH = timedelta(days=1)
+_COMPILED = re.compile(r".+\.(?:c|cc|cpp|cxx|pyx)")
+_COMPILES = re.compile(r"ext[-_]modules|\bExtension\(|cffi_modules|cythoni[sz]e|scikit[-_]build|\bmeson")
 
 
 def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> Project:
@@ -81,6 +84,9 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
     asked = asks_git(text for name, text in texts.items() if name != "PKG-INFO")
     if asked and tree.commit is not None and tree.checkout is not None:
         origin, environment = CheckedOut.of(tree.checkout, top=tree.top), f"{environment}-git"
+    elif _COMPILES.search("\n".join(texts.values())) and any(map(_COMPILED.fullmatch, tree.files)):
+        having = (each.name for each in context.compilers if each.provides.get("python") == interpreter.python)
+        environment = next(having, environment)
     artifact = _artifact(name, tree)
     source = Source(kind=SourceKind.ARCHIVE, uri=f"file:{tree.name}", digest={"sha256": tree.archive_sha256})
     build_inputs = starting_inputs(context, artifact, source, origin, environment=environment)

@@ -60,7 +60,7 @@ def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacki
         texts: Files of the project.
         lacking: Files that the source archive lacks.
     """
-    if cause is Cause.INCOMPLETE_SOURCE and lacking and "setup.py" in texts:
+    if cause in {Cause.INCOMPLETE_SOURCE, Cause.EXTRA_SOURCE_FILES} and lacking and _heeds_manifest(texts):
         manifest = texts.get("MANIFEST.in", "")
         return {"MANIFEST.in": manifest + "".join(f"include {each}\n" for each in lacking)}
     if len(found) != 1:
@@ -79,6 +79,11 @@ def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacki
         if place.file.endswith(".py")
         else "".join(lines)
     }
+
+
+def _heeds_manifest(texts: Mapping[str, str]) -> bool:
+    """Whether setuptools makes the source archive, which alone reads ``MANIFEST.in``."""
+    return "setup.py" in texts or "setuptools" in texts.get("pyproject.toml", "setuptools")
 
 
 def _with_imports(text: str, line: str) -> str:

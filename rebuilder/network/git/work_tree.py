@@ -169,7 +169,10 @@ def _archive(directory: Path, names: Sequence[str], seconds: int, top: str) -> t
                     entry.mode = 0o755 if status.st_mode & 0o100 else 0o644
                     size += status.st_size
                     if size > _MOST_BYTES:
-                        raise UsageError(f"{directory} has more than {_MOST_BYTES >> 20:,} MB of files.")
+                        raise UsageError(
+                            f"{directory} has more than {_MOST_BYTES >> 20:,} MB of files.",
+                            hint="Take out what is not released, or name it in .gitignore of a git repository.",
+                        )
                     mode, data = f"100{entry.mode:o}".encode(), (directory / name).read_bytes()
                     entry.size = len(data)
                     archive.addfile(entry, io.BytesIO(data))
