@@ -124,7 +124,10 @@ def key_condition(
         now: The time.
     """
     if problem is not None:
-        return _raised(AlarmKind.KEY_EXPIRY, f"Nothing is signed: {problem}", now, Severity.PAGE)
+        sentence = (
+            f"Nothing is signed: {problem} Make the next key (rebuilder keys rotate), and start the service again."
+        )
+        return _raised(AlarmKind.KEY_EXPIRY, sentence, now, Severity.PAGE)
     if expires is not None and now >= expires - KEY_NOTICE:
         sentence = f"The list of keys expires on {expires:%Y-%m-%d}; from then on nobody believes what is published."
         return _raised(AlarmKind.KEY_EXPIRY, sentence, now, Severity.PAGE if now >= expires else Severity.TICKET)

@@ -145,7 +145,8 @@ def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told
             found.directly_works = project.directly is not None and _works(runs, project.directly)
             found.count, found.cpu_seconds = runs.count, runs.cpu_seconds
             return found
-        there = elsewhere(definition)
+        # Later than all files of the build environment: tools such as ninja want no file of the future.
+        there = elsewhere(definition.replace(clock=parts.clock.now().replace(microsecond=0)))
         for early in (there, untold, project.directly.definition if project.directly is not None else None):
             if early is not None:
                 runs.begin(early)

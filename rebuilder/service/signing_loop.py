@@ -48,6 +48,8 @@ class SigningLoop:
         self._known: dict[int, tuple[object, ...]] | None = None
         self._waits: dict[int, float] = {}
         """Reports whose signature waits for the store, and since when."""
+        self._keyless = False
+        """Whether the key was refused, and that was said."""
 
     def step(self) -> int:
         """Sign and publish what waits; the index follows every few seconds. Gives how many were signed.
@@ -108,7 +110,9 @@ class SigningLoop:
             self.signer.finish(number, report)
             done = True
         except KeyNotGoodError as error:  # an alarm of its own; what was examined waits for the next key
-            log.warning("Not signed: %s", error)
+            if not self._keyless:  # it stays so until the next start
+                log.warning("%s %s", error, error.hint or "")
+            self._keyless = True
             return False
         except EndedError:
             log.info("Somebody else has signed it.")

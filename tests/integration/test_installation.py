@@ -115,6 +115,19 @@ def test_without_an_index(wheelhouse: Path, tmp_path: Path) -> None:
     assert "SUBJECT" in run([str(venv / "bin/rebuilder"), "verify", "--help"], tmp_path)
 
 
+def test_an_installation_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    """An upgrade without an index, or with a broken interpreter, costs nobody the program."""
+    program = tmp_path / "rebuilder" / "bin" / "rebuilder"
+    program.parent.mkdir(parents=True)
+    program.write_text("the one before\n")
+    command = [str(ROOT / "tools" / "install-python"), str(tmp_path / "rebuilder"), "requirements-service.lock"]
+    done = subprocess.run(command, env={**os.environ, "PYTHON": "false"}, capture_output=True, text=True, check=False)
+    assert 1 == done.returncode
+    assert "is as it was before" in done.stderr
+    assert "the one before\n" == program.read_text()
+    assert ["rebuilder"] == [each.name for each in tmp_path.iterdir()]
+
+
 def test_the_lock_files_agree() -> None:
     """One project has one version, whichever lock file is installed; every line has a hash, none names a host."""
     every = locked("requirements-dev.lock")

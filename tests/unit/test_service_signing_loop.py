@@ -173,13 +173,14 @@ def test_trouble_that_passes_loses_nothing(harness: Harness, error: Exception) -
     assert {"good", "waits"} == harness.done()
 
 
-def test_a_key_that_is_not_good_loses_nothing(harness: Harness) -> None:
-    """However long it takes until there is the next one."""
+def test_a_key_that_is_not_good_loses_nothing(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    """However long it takes until there is the next one; the log says it once, with what to do."""
     harness.examined("waits")
-    harness.refuse("waits", KeyNotGoodError("The key was revoked."))
+    harness.refuse("waits", KeyNotGoodError("The key was revoked.", hint="Restart."))
     for _ in range(3):
         assert 0 == harness.loop.step()
         harness.seconds += 100_000
+    assert ["The key was revoked. Restart."] == [each.message for each in caplog.records if "key" in each.message]
     assert [] == harness.given_up()
     harness.signer.trouble = lambda _: None
     assert 1 == harness.loop.step()
