@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -193,8 +193,18 @@ def test_each_remark_once() -> None:
 @pytest.mark.parametrize(("since", "waited"), [(0.5, 2.0), (2.5, 0.0), (3600.0, 0.0), (-5.0, 0.0)])
 def test_a_repeat_is_of_another_moment(monkeypatch: pytest.MonkeyPatch, since: float, waited: float) -> None:
     """Content that has the second in it is not the same twice because both builds fell into one."""
-    slept = [0.0]
+    slept, now = [0.0], datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+    class StandingTime(datetime):
+        """What the module takes for the time."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            """The same each time."""
+            return cls.fromtimestamp(now.timestamp(), tz)
+
+    monkeypatch.setattr("rebuilder.verification.attempts.datetime", StandingTime)
     monkeypatch.setattr("rebuilder.verification.attempts.time.sleep", slept.append)
     made = attempt(artifact(), Level.DIFFERENT).run
-    wait_until_apart(made.replace(started=datetime.now(UTC) - timedelta(seconds=since)))
-    assert slept[-1] == pytest.approx(waited, abs=0.2)
+    wait_until_apart(made.replace(started=now - timedelta(seconds=since)))
+    assert slept[-1] == pytest.approx(waited)
