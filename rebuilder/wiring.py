@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock, SystemClock
 from rebuilder.compare.carried import find_carried
 from rebuilder.compare.comparer import Comparer
@@ -49,7 +48,7 @@ from rebuilder.signing.statements import Builder
 from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
 from rebuilder.site.written import Written
-from rebuilder.stopwatch import Progress, Stopwatch, WatchedEnvironments
+from rebuilder.stopwatch import CacheCounter, Progress, Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.ledger import Ledger

@@ -35,7 +35,7 @@ LAYERS: list[set[str]] = [
         "deb822",
     },
     {"extras", "progress", "toml_files", "log", "shortage"},
-    PARTS | {"cache_counter", "store_layout", "stopwatch"},
+    PARTS | {"store_layout", "stopwatch"},
     {"ecosystems"},
     {"vulnerabilities"},
     {"config", "site"},

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.admit import admit
 from rebuilder.cli.alarms import alarms
-from rebuilder.cli.backup import backup, restore
 from rebuilder.cli.check import check
-from rebuilder.cli.db import NOTHING_STORED, db, refuse_missing
+from rebuilder.cli.db import NOTHING_STORED, backup, db, refuse_missing, restore
 from rebuilder.cli.draft import draft
 from rebuilder.cli.environments import environments
 from rebuilder.cli.export import export
@@ -27,7 +25,7 @@ from rebuilder.cli.incident import incident
 from rebuilder.cli.keys import keys
 from rebuilder.cli.log import log_commands
 from rebuilder.cli.options import AsJson, Log, json_logs, with_settings
-from rebuilder.cli.proxy import proxy
+from rebuilder.cli.proxy import admit, proxy
 from rebuilder.cli.quorum import quorum
 from rebuilder.cli.replay import replay
 from rebuilder.cli.requeue import requeue

@@ -16,7 +16,7 @@ from rebuilder.model.text import visible
 
 if TYPE_CHECKING:
     from rebuilder.config import Config
-    from rebuilder.consumer.vote import Vote
+    from rebuilder.consumer.answer import Vote
     from rebuilder.model.report import Summary
     from rebuilder.model.value import Sha256
     from rebuilder.store.ledger import Ledger
@@ -119,8 +119,8 @@ def _ours(
     sha256: Sha256, rebuilders: Sequence[str], policy_file: Path | None, seen: Path | None, now: datetime
 ) -> list[Vote]:
     """What sites of rebuilders say; one that shows what it must not is told, and nothing is said then."""
+    from rebuilder.consumer.answer import Vote
     from rebuilder.consumer.check import Panel
-    from rebuilder.consumer.vote import Vote
     from rebuilder.log.seen import usual_memory
 
     _, trusted, others = whom_to_ask(policy_file, rebuilders)

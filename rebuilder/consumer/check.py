@@ -11,13 +11,11 @@ from typing import Protocol, Self, TypeVar
 
 from packaging.utils import canonicalize_name
 
-from rebuilder.consumer.answer import Answer, Outcome, Standing
-from rebuilder.consumer.file_names import is_of, same_file, same_version
+from rebuilder.consumer.answer import Answer, Outcome, Standing, Vote, dissent, newest
 from rebuilder.consumer.lock_files import Dependency, LockedFile
-from rebuilder.consumer.platform_files import Target
+from rebuilder.consumer.platform_files import Target, is_of, same_file, same_version
 from rebuilder.consumer.policy import IMAGES, Policy
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
-from rebuilder.consumer.vote import Vote, dissent, newest
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.value import Sha256, Sha512
 from rebuilder.network.site_reader import SiteReader

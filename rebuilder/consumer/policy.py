@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 from packaging.utils import canonicalize_name
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 
+from rebuilder.consumer.answer import Level, Vote, independent
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.rebuilder import Trusted
-from rebuilder.consumer.vote import Level, Vote, independent
 from rebuilder.errors import UsageError
 from rebuilder.log.note import LogPolicy, NoteKey
 from rebuilder.model.value import Sha256Field, Sha512Field, Value

@@ -29,7 +29,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from rebuilder.atomic_file import write_whole
-from rebuilder.consumer.vote import Vote, Voter
+from rebuilder.consumer.answer import Vote, Voter
 from rebuilder.errors import SigningError, StoreError, UnavailableError, UsageError
 from rebuilder.log.audit import LogError, Published, goes_on, read_entry
 from rebuilder.log.entry import LOG, LogEntry, digest_path

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from rebuilder.consumer.vote import Level, Vote, Voter
+from rebuilder.consumer.answer import Level, Vote, Voter
 from rebuilder.errors import SigningError
 from rebuilder.log.audit import LogError
 from rebuilder.log.entry import LogEntry

@@ -41,11 +41,10 @@ from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.clock import Clock
 from rebuilder.environments import exchange, layers
 from rebuilder.environments.catalog import find
-from rebuilder.environments.checking import EnvironmentCheck, superseded, whole_fingerprint
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.maintainer_scripts import AsRoot
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage, Wanted
-from rebuilder.environments.record import Record
+from rebuilder.environments.record import EnvironmentCheck, Record, superseded, whole_fingerprint
 from rebuilder.environments.settle import RECIPE, discard
 from rebuilder.environments.tree import kept, whole_listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError

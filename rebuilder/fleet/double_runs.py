@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import RebuilderError, UnavailableError
-from rebuilder.fleet.ordering import Answered, FleetRunner, cause_of
-from rebuilder.fleet.urgency import twice
+from rebuilder.fleet.ordering import Answered, FleetRunner, cause_of, twice
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import APART_SECONDS, Outcome, Run
 from rebuilder.model.comparison import Level

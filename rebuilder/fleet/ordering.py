@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +27,6 @@ from rebuilder.errors import (
 )
 from rebuilder.fleet import answers, objects
 from rebuilder.fleet.environments import publish_environment
-from rebuilder.fleet.urgency import rank
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
@@ -35,6 +36,34 @@ from rebuilder.model.text import visible
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.object_storage import Listed, ObjectStorage
 from rebuilder.store.remote_blobs import RemoteBlobs, key_of, outputs_of
+
+_WANTED: ContextVar[tuple[int, bool]] = ContextVar("wanted", default=(0, False))
+
+
+@contextmanager
+def wanted(priority: int, *, twice: bool = False) -> Iterator[None]:
+    """Runs that are asked for meanwhile are for an order of this priority (smaller goes first).
+
+    Args:
+        priority: Of the order.
+        twice: Whether each that completes is to be made by two runners.
+    """
+    before = _WANTED.set((priority, twice))
+    try:
+        yield
+    finally:
+        _WANTED.reset(before)
+
+
+def rank() -> int:
+    """The priority as a broker has it: 0 (first) to 9."""
+    return min(9, max(0, (_WANTED.get()[0] + 10) // 10))
+
+
+def twice() -> bool:
+    """Whether a run that completes counts only once another runner has made it, too."""
+    return _WANTED.get()[1]
+
 
 _MOST_LISTED = 200
 """Objects below one order that are looked at; each honest runner that is at it has two."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from rebuilder.consumer.vote import Vote
+from rebuilder.consumer.answer import Vote
 from rebuilder.errors import SigningError, UsageError
 from rebuilder.interop.oss_rebuild import documents, read_bundle
 from rebuilder.interop.rebuilderd.link import link_key_id, read_link, read_public_pem

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rebuilder.consumer.vote import Level, Vote, Voter
+from rebuilder.consumer.answer import Level, Vote, Voter
 from rebuilder.foreign_json import read_json
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.verdict import Verdict

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rebuilder.consumer.vote import Level, Vote, dissent, independent
+from rebuilder.consumer.answer import Level, Vote, dissent, independent
 from rebuilder.signing.statements import Builder, rfc3339, statement_about
 from rebuilder.signing.vocabulary import (
     BUILD_REPRODUCED,

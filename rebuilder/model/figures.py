@@ -8,11 +8,10 @@ from datetime import datetime
 
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.fleet import FleetFigures
-from rebuilder.model.operations import WatchState
+from rebuilder.model.operations import Cost, Spread, WatchState
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Stage
-from rebuilder.model.spread import Cost, Spread
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier

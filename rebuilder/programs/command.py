@@ -14,7 +14,7 @@ def run(programs: dict[str, str], argv: list[str]) -> int:
     """Run one program, and give its exit code.
 
     Args:
-        programs: The family: each program, and the module below ``rebuilder.programs`` whose ``main`` it is.
+        programs: One of :data:`rebuilder.programs.families.PROGRAMS`.
         argv: The name of the application, the program, and the program's arguments.
 
     Returns:
@@ -23,5 +23,6 @@ def run(programs: dict[str, str], argv: list[str]) -> int:
     if len(argv) < 2 or argv[1] not in programs:
         print(f"{argv[0]}: one of {', '.join(programs)} must be named", file=sys.stderr)
         return 64
-    code: int = importlib.import_module(f"rebuilder.programs.{programs[argv[1]]}").main(argv[2:])
+    module, _, function = programs[argv[1]].partition(":")
+    code: int = getattr(importlib.import_module(f"rebuilder.programs.{module}"), function or "main")(argv[2:])
     return code

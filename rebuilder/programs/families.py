@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _FAMILIES = {
     # The members of a wheel, each with what accounts for it; those of a tarball by git's names.
     "account": ("account.account_for_wheel", "account.list_tarball"),
@@ -22,16 +24,17 @@ _FAMILIES = {
     ),
     # All that the build definition of a wheel or a source archive runs.
     "pypi": (
-        *("archive.unpack", "source.checkout", "source.reverse_tree", "pypi.build_sdist", "pypi.build_wheel"),
-        *("pypi.build_without_compiling", "pypi.as_debian", "pypi.as_python_2", "pypi.as_python"),
-        *("pypi.as_temporary", "pypi.as_version", "pypi.as_windows"),
+        *("archive.unpack", "source.checkout", "source.reverse_tree", "pypi.build_without_compiling"),
+        *("pypi.frontend:build_sdist", "pypi.frontend:build_wheel", "pypi.elsewhere:as_debian"),
+        *("pypi.elsewhere:as_python_2", "pypi.elsewhere:as_python", "pypi.elsewhere:as_temporary"),
+        *("pypi.elsewhere:as_version", "pypi.elsewhere:as_windows"),
     ),
     # Making a source tree, for builds that need no program of ours besides.
     "source": ("archive.unpack", "source.checkout", "source.reverse_tree"),
 }
 
 PROGRAMS = {
-    family: {module.rpartition(".")[2]: module for module in (*modules, "bytecode")}
-    for family, modules in _FAMILIES.items()
+    family: {re.split("[.:]", place)[-1]: place for place in (*places, "bytecode")}
+    for family, places in _FAMILIES.items()
 }
-"""By family: each program, and its module below ``rebuilder.programs``."""
+"""By family: each program, and its module below ``rebuilder.programs``; behind a colon, its function, or ``main``."""

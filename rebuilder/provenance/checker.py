@@ -20,9 +20,9 @@ from rebuilder.model.provenance import (
     RememberedPublisher,
     account,
 )
+from rebuilder.provenance.claims import shown
 from rebuilder.provenance.identity import judge, text
 from rebuilder.provenance.outcome import absent, missing
-from rebuilder.provenance.refusal import shown
 from rebuilder.provenance.trust.files import TrustRoot
 from rebuilder.store.protocol import Blobs
 

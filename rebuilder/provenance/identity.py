@@ -19,7 +19,7 @@ from rebuilder.model.provenance import (
     RememberedPublisher,
     account,
 )
-from rebuilder.provenance.refusal import shown
+from rebuilder.provenance.claims import shown
 
 _FORGES = {
     Forge.GITHUB: "GitHub",

@@ -17,8 +17,8 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
 )
 from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.provenance.claims import Refused, shown
 from rebuilder.provenance.format.strict_json import Shape, Unknown, canonical, known, named
-from rebuilder.provenance.refusal import Refused, shown
 from rebuilder.provenance.trust.files import TrustRoot
 
 

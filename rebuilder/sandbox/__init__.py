@@ -14,7 +14,7 @@
    limit is passed. The end is the end of the first process, with which the kernel ends all others (pid_namespaces(7)).
 5. All processes being gone, :mod:`rebuilder.sandbox.leftovers` lists ``/out`` through descriptors that were opened
    before, and finds the limit that a failed run had reached between two looks.
-6. :mod:`rebuilder.sandbox.outputs` stores files and log as blobs, and the sandbox gives back the ``Run``.
+6. :mod:`rebuilder.sandbox.collected` stores files and log as blobs, and the sandbox gives back the ``Run``.
 
 In a sandbox of the kind ``uml``, what bubblewrap runs in step 3 is a User Mode Linux kernel
 (:mod:`rebuilder.sandbox.uml.machine`; https://docs.kernel.org/virt/uml/user_mode_linux_howto_v2.html). Its first

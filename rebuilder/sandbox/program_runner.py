@@ -107,7 +107,7 @@ def _imported(package: Path, source: bytes) -> Iterator[str]:
 
 
 def _path(module: str) -> str:
-    return f"{module.replace('.', '/')}.py"
+    return f"{module.partition(':')[0].replace('.', '/')}.py"
 
 
 class SandboxPrograms:

@@ -26,9 +26,9 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.figures import Figures, ProcessFigures
 from rebuilder.model.fleet import RunnerState
+from rebuilder.model.operations import Spread
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.replay import AGES, ReplayOutcome
-from rebuilder.model.spread import Spread
 from rebuilder.model.verdict import Verdict
 
 

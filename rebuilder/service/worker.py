@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from rebuilder.alarms.rules import from_fault, given_up, no_longer_replays
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
-from rebuilder.fleet.urgency import wanted
+from rebuilder.fleet.ordering import wanted
 from rebuilder.model.artifact import Subject
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.regression import worse

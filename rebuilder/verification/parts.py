@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock
 from rebuilder.compare.carried import FindCarried
 from rebuilder.compare.comparer import Comparer
@@ -14,7 +13,7 @@ from rebuilder.compare.finisher import Finisher
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.protocol import Runner
-from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
+from rebuilder.stopwatch import CacheCounter, Stopwatch, WatchedEnvironments
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.journal import Journal
 from rebuilder.verification.steps import StepVerifier

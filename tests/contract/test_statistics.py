@@ -10,9 +10,9 @@ import pytest
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.comparison import Level
 from rebuilder.model.figures import QueueFigures
+from rebuilder.model.operations import Spread
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.report import Stage, summarise
-from rebuilder.model.spread import Spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
 from rebuilder.store.ledger import Ledger, statistics

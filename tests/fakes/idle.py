@@ -6,7 +6,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.artifact import Subject
@@ -16,7 +15,7 @@ from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.provenance.checker import ProvenanceChecker
-from rebuilder.stopwatch import Stopwatch
+from rebuilder.stopwatch import CacheCounter, Stopwatch
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.steps import StepVerifier

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from rebuilder.cli.main import app
 from rebuilder.config import Config
+from rebuilder.consumer.answer import Vote
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
-from rebuilder.consumer.vote import Vote
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.signing.key_directory import KeyDirectory

@@ -7,10 +7,18 @@ from datetime import datetime, timedelta
 
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.fleet import FleetFigures, OpenRuns, RunnerFigures, RunnerState
-from rebuilder.model.operations import Bucket, FailureGroup, Operations, QueueEntry, QueueState, WatchState
+from rebuilder.model.operations import (
+    Bucket,
+    Cost,
+    FailureGroup,
+    Operations,
+    QueueEntry,
+    QueueState,
+    WatchState,
+    spread,
+)
 from rebuilder.model.replay import ReplayedByAge, ReplayOutcome
 from rebuilder.model.report import Summary
-from rebuilder.model.spread import Cost, spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from tests.fakes.reports import HOSTILE, NOW

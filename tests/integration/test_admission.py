@@ -19,17 +19,17 @@ from typing import Any
 import httpx
 import pytest
 
-from rebuilder.cli.admit import admit
 from rebuilder.cli.check import gate_of
+from rebuilder.cli.proxy import admit
 from rebuilder.consumer.admission.application import LARGEST, Application
 from rebuilder.consumer.admission.sboms import Sboms
+from rebuilder.consumer.answer import Level, Vote, Voter
 from rebuilder.consumer.enforcement import Enforcement
 from rebuilder.consumer.gate import KEPT_SECONDS, Gate
 from rebuilder.consumer.lock_files import Dependency, locked_file
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.server import Certificate
-from rebuilder.consumer.vote import Level, Vote, Voter
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.model.value import Sha256, Sha512
 from rebuilder.model.verdict import Verdict

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from rebuilder.cli import check, export
+from rebuilder.consumer.answer import Level, Vote
 from rebuilder.consumer.auditor import verify
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.consumer.statement import names_file
-from rebuilder.consumer.vote import Level, Vote
 from rebuilder.errors import CorruptStoreError, ExitCode, StoreError
 from rebuilder.log.audit import LogError
 from rebuilder.log.entry import digest_path, named_by_sha512

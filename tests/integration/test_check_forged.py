@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.consumer.answer import Vote
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
-from rebuilder.consumer.vote import Vote
 from rebuilder.errors import UnavailableError
 from rebuilder.log.audit import LogError
 from rebuilder.log.note import Checkpoint, Note

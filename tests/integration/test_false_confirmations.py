@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.consumer.answer import Outcome
+from rebuilder.consumer.answer import Outcome, Vote, Voter
 from rebuilder.consumer.auditor import verify
 from rebuilder.consumer.bundle import write_bundle
 from rebuilder.consumer.check import Panel, check
@@ -18,7 +18,6 @@ from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_statements
 from rebuilder.consumer.statement import read_vote
-from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.log.audit import LogError
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.note import NoteKey

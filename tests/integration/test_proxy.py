@@ -15,12 +15,12 @@ import httpx
 import pytest
 
 from rebuilder.cli.proxy import proxy
+from rebuilder.consumer.answer import Level, Vote, Voter
 from rebuilder.consumer.gate import Gate
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.proxy.application import Application
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.server import bind
-from rebuilder.consumer.vote import Level, Vote, Voter
 from rebuilder.errors import UsageError
 from rebuilder.model.value import Sha256, Sha512
 from rebuilder.model.verdict import Verdict

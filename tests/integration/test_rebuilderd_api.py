@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from rebuilder.consumer.vote import Level as VoteLevel
+from rebuilder.consumer.answer import Level as VoteLevel
 from rebuilder.errors import StoreError
 from rebuilder.interop.rebuilderd.link import link_key_id, read_link, read_public_pem
 from rebuilder.model.comparison import Level

@@ -10,9 +10,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from rebuilder.consumer.admission.application import NoReview, read_review, response
+from rebuilder.consumer.admission.application import Decision, NoReview, read_review, response
 from rebuilder.consumer.admission.contents import PODS, Image, read_contents
-from rebuilder.consumer.admission.decision import Decision
 from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.policy import ImageSetting
 from rebuilder.errors import UsageError

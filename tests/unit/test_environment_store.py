@@ -215,7 +215,7 @@ def test_a_tree_that_is_being_changed(tmp_path: Path, monkeypatch: pytest.Monkey
     """What is never the same at the beginning and at the end of reading it is not used."""
     store(tmp_path, TinyMaker()).get("trixie")
     numbers = iter(range(100))
-    monkeypatch.setattr("rebuilder.environments.checking.whole_fingerprint", lambda _: str(next(numbers)))
+    monkeypatch.setattr("rebuilder.environments.record.whole_fingerprint", lambda _: str(next(numbers)))
     with pytest.raises(CorruptEnvironmentError, match="was changed while it was read"):
         store(tmp_path, TinyMaker()).get("trixie")
 

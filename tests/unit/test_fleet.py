@@ -12,7 +12,7 @@ from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import BuildEnvironmentError, SandboxFaultError, StoreError, UnavailableError
 from rebuilder.fleet import objects
 from rebuilder.fleet.double_runs import DoubleRuns
-from rebuilder.fleet.urgency import rank, wanted
+from rebuilder.fleet.ordering import rank, wanted
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import RunnerState

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rebuilder.consumer.vote import Level, Vote, Voter, independent
+from rebuilder.consumer.answer import Level, Vote, Voter, independent
 from rebuilder.errors import SigningError, UsageError
 from rebuilder.interop.collected import Collected
 from rebuilder.interop.oss_rebuild import read_bundle

@@ -14,7 +14,7 @@ from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.figures import Figures, ProcessFigures
-from rebuilder.model.spread import Spread, spread
+from rebuilder.model.operations import Spread, spread
 from rebuilder.service.metrics import scrape
 from rebuilder.service.worker import tallies
 from rebuilder.store.ledger import Ledger

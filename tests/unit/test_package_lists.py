@@ -9,7 +9,7 @@ import pytest
 
 from rebuilder.ecosystems.conventions import NamedPackages, matches
 from rebuilder.ecosystems.registry import conventions
-from rebuilder.service.schedules.package_files import collect
+from rebuilder.service.schedules.reading import collect
 from rebuilder.toml_files import FileError
 
 PYLOCK = """

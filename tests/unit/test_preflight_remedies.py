@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.pypi.remedies import mended, places, tells_time
+from rebuilder.ecosystems.pypi.diagnosis import mended, places, tells_time
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.pypi.as_python import NO_ENVIRONMENT, main
+from rebuilder.programs.pypi.elsewhere import NO_ENVIRONMENT, as_python
 
 MINOR = sys.version_info.minor
 QUESTIONS = f"""
@@ -39,7 +39,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment whose Python presents itself as 3.4."""
     path = tmp_path_factory.mktemp("as python") / "[env]"
     venv.create(path, symlinks=True)
-    assert 0 == main([f"--environment={path}", "--version=3.4"])
+    assert 0 == as_python([f"--environment={path}", "--version=3.4"])
     return path
 
 
@@ -58,12 +58,12 @@ def test_nothing_else_is_changed(environment: Path) -> None:
 def test_what_the_presented_python_had_removed_stays_away(tmp_path: Path) -> None:
     """Only what was removed after the version is given back."""
     venv.create(tmp_path / "env", symlinks=True)
-    main([f"--environment={tmp_path / 'env'}", "--version=3.10"])
+    as_python([f"--environment={tmp_path / 'env'}", "--version=3.10"])
     text = "import html.parser, inspect; print(hasattr(html.parser.HTMLParser, 'unescape'), inspect.getargspec)"
     assert ran(tmp_path / "env", text).startswith("False <function")
 
 
 def test_no_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said which."""
-    assert NO_ENVIRONMENT == main([f"--environment={tmp_path}", "--version=3.7"])
+    assert NO_ENVIRONMENT == as_python([f"--environment={tmp_path}", "--version=3.7"])
     assert str(tmp_path) in capsys.readouterr().err

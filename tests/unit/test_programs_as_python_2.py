@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.pypi.as_python import NO_ENVIRONMENT
-from rebuilder.programs.pypi.as_python_2 import main
+from rebuilder.programs.pypi.elsewhere import NO_ENVIRONMENT, as_python_2
 
 READ = (
     "import email.parser, json, site, sys; site.addsitedir(sys.argv[1]); "
@@ -33,7 +32,7 @@ def test_first_line(tmp_path: Path, text: str, expected: str) -> None:
     """Blanks and the end of an empty first line go; all other lines and headers stay."""
     packages = tmp_path / "lib/python3.11/site-packages"
     packages.mkdir(parents=True)
-    assert 0 == main(["--environment", str(tmp_path)])
+    assert 0 == as_python_2(["--environment", str(tmp_path)])
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-c", READ, str(packages), text], check=True, capture_output=True, text=True
     )
@@ -42,4 +41,4 @@ def test_first_line(tmp_path: Path, text: str, expected: str) -> None:
 
 def test_no_environment(tmp_path: Path) -> None:
     """There is nowhere to put it then."""
-    assert NO_ENVIRONMENT == main(["--environment", str(tmp_path)])
+    assert NO_ENVIRONMENT == as_python_2(["--environment", str(tmp_path)])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.pypi.as_version import NO_TOOL, main
+from rebuilder.programs.pypi.elsewhere import NOTHING_TO_CHANGE, as_version
 
 
 def installed(root: Path, name: str = "some.tool") -> Path:
@@ -32,7 +32,7 @@ def installed(root: Path, name: str = "some.tool") -> Path:
 def test_version_is_replaced_where_the_tool_has_it(tmp_path: Path, name: str) -> None:
     """In its metadata and its own modules, and nowhere else; the cache stays as it was."""
     packages = installed(tmp_path, name)
-    assert 0 == main([f"--environment={tmp_path / 'env'}", "--tool=some-tool", "--version=1.2.3"])
+    assert 0 == as_version([f"--environment={tmp_path / 'env'}", "--tool=some-tool", "--version=1.2.3"])
     assert b"__version__ = '1.2.3'\r\nOTHER = '1.2.1'\n" == (packages / "some/__init__.py").read_bytes()
     assert 'VERSION: str = "1.2.3"\nNEXT_VERSION = "1.2.10"\n' == (packages / "some/about.py").read_text()
     assert "__version__ = '1.2.1'\n" == (packages / "other/__init__.py").read_text()
@@ -43,5 +43,5 @@ def test_version_is_replaced_where_the_tool_has_it(tmp_path: Path, name: str) ->
 def test_tool_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said, and the build stops: nothing would be what was asked for."""
     installed(tmp_path)
-    assert NO_TOOL == main([f"--environment={tmp_path / 'env'}", "--tool=some", "--version=1.2.3"])
+    assert NOTHING_TO_CHANGE == as_version([f"--environment={tmp_path / 'env'}", "--tool=some", "--version=1.2.3"])
     assert "0 tools called some" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.pypi.as_windows import NO_WHEEL, converted, main
+from rebuilder.programs.pypi.elsewhere import NOTHING_TO_CHANGE, as_windows, packed_on_windows
 
 METADATA, WHEEL, RECORD = (f"x-1.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD"))
 LINES = b"Metadata-Version: 2.1\nName: x\n"
@@ -35,7 +35,7 @@ def wheel(path: Path) -> Path:
 def test_converted(tmp_path: Path) -> None:
     """Host and modes change; times, order and contents do not."""
     path = tmp_path / "x-1-py3-none-any.whl"
-    path.write_bytes(converted(str(wheel(path))))
+    path.write_bytes(packed_on_windows(str(wheel(path))))
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         content = {info.filename: archive.read(info) for info in infos}
@@ -63,7 +63,7 @@ Module().open('text', 'a').write('b\\n')
     (tmp_path / "out").mkdir()
     python, out = environment / "bin/python", tmp_path / "out"
     command = ["/usr/bin/env", f"--chdir={tmp_path}", str(python), "-c", program]
-    assert 0 == main([f"--out={out}", f"--environment={environment}", "--", *command])
+    assert 0 == as_windows([f"--out={out}", f"--environment={environment}", "--", *command])
     found = {name: (tmp_path / name).read_bytes() for name in ("text", "path", "bytes", "unix")}
     assert {"text": b"a\r\nb\r\n", "path": b"a\r\r\n", "bytes": b"a\n", "unix": b"a\n"} == found
 
@@ -74,14 +74,14 @@ def test_on_a_mounted_disk(mounted: str, record: int, tmp_path: Path) -> None:
     path = wheel(tmp_path / "x-1-py3-none-any.whl")
     content = path.read_bytes().replace((0o664 << 16).to_bytes(4, "little"), (0o100664 << 16).to_bytes(4, "little"))
     path.write_bytes(content)
-    path.write_bytes(converted(str(path), mounted))
+    path.write_bytes(packed_on_windows(str(path), mounted))
     with zipfile.ZipFile(path) as archive:
         found = {info.filename: (info.create_system, info.external_attr >> 16) for info in archive.infolist()}
         assert LINES == archive.read(METADATA)
     assert {"x/run.exe": (3, 0o100777), METADATA: (3, 0o100777), WHEEL: (3, 0o100777), RECORD: (3, record)} == found
 
 
-@pytest.mark.parametrize(("program", "expected"), [("raise SystemExit(7)", 7), ("pass", NO_WHEEL)])
+@pytest.mark.parametrize(("program", "expected"), [("raise SystemExit(7)", 7), ("pass", NOTHING_TO_CHANGE)])
 def test_build_that_leaves_nothing(tmp_path: Path, program: str, expected: int) -> None:
     """The exit code of the build is the program's; a build without a wheel has one of its own."""
-    assert expected == main(["--out", str(tmp_path), "--", sys.executable, "-c", program])
+    assert expected == as_windows(["--out", str(tmp_path), "--", sys.executable, "-c", program])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.pypi.build_sdist import HOOK_FAILED, NO_SDIST
+from rebuilder.programs.pypi.frontend import HOOK_FAILED, NO_OUTPUT
 from rebuilder.sandbox.program_runner import program_archive
 
 BACKEND = """
@@ -62,7 +62,7 @@ def test_asks_for_requirements_only(tmp_path: Path) -> None:
     [
         ("", HOOK_FAILED, "build_sdist failed"),
         ("def build_sdist(out, settings): raise SystemExit(0)", HOOK_FAILED, "build_sdist failed"),
-        ("def build_sdist(out, settings): return 'gone.tar.gz'", NO_SDIST, "'gone.tar.gz', which is not there"),
+        ("def build_sdist(out, settings): return 'gone.tar.gz'", NO_OUTPUT, "'gone.tar.gz', which is not there"),
     ],
 )
 def test_failures_are_told_apart(tmp_path: Path, backend: str, code: int, words: str) -> None:

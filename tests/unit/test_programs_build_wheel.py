@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.programs.command import BYTECODE
-from rebuilder.programs.pypi.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
-from rebuilder.programs.pypi.frontend import load_backend
+from rebuilder.programs.pypi.frontend import HOOK_FAILED, NO_BACKEND, NO_OUTPUT, load_backend
 from rebuilder.sandbox.program_runner import program_archive
 
 BACKEND = """
@@ -129,8 +128,8 @@ def test_backend_object(program: Path, tmp_path: Path) -> None:
         ("import sys; sys.exit(0)", NO_BACKEND, "backend cannot be imported"),
         ("", HOOK_FAILED, "build_wheel failed"),
         ("def build_wheel(*a): raise SystemExit(0)", HOOK_FAILED, "build_wheel failed"),
-        ("def build_wheel(*a): return 'gone.whl'", NO_WHEEL, "'gone.whl', which is not there"),
-        ("def build_wheel(*a): return 7", NO_WHEEL, "7, which is not there"),
+        ("def build_wheel(*a): return 'gone.whl'", NO_OUTPUT, "'gone.whl', which is not there"),
+        ("def build_wheel(*a): return 7", NO_OUTPUT, "7, which is not there"),
         ("def get_requires_for_build_wheel(s): return 'text'", HOOK_FAILED, "no list of texts"),
         ("def get_requires_for_build_wheel(s): return ['x'] * 999", HOOK_FAILED, "999 requirements"),
         ("import os\ndef get_requires_for_build_wheel(s): os.kill(os.getpid(), 9)", 128 + 9, ""),

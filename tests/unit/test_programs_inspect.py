@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.model.evidence import Inspection, MemberKind
-from rebuilder.programs.archive import limits
+from rebuilder.programs.archive import reading
 from rebuilder.programs.archive.inspect_archive import inspect, main
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 
@@ -227,7 +227,7 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting stops at the limit."""
-    monkeypatch.setattr(limits, "MEMBERS", 10)
+    monkeypatch.setattr(reading, "MEMBERS", 10)
     found = look(tmp_path, tar_bytes(*(tar_member(str(index)) for index in range(11))))
     assert (False, "It has more than 10 members; reading stopped there.") == (found.readable, found.problems[0])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.archive.limits import UnreadableError
+from rebuilder.programs.archive.reading import UnreadableError
 from rebuilder.programs.image.tree import Refused
 from rebuilder.programs.image.unpack_image import unpack
 from tests.fakes.images import (

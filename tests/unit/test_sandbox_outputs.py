@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.sandbox.collected import store_outputs
 from rebuilder.sandbox.leftovers import Leftovers, holds_file_of, list_outputs
-from rebuilder.sandbox.outputs import store_outputs
 from tests.fakes.blobs import MemoryBlobs
 
 

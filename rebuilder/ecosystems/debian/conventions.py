@@ -19,8 +19,8 @@ from rebuilder.ecosystems.conventions import (
     Settings,
     names_in,
 )
+from rebuilder.ecosystems.debian.diagnosis import BUILD_FILES, mended, places
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
-from rebuilder.ecosystems.debian.places import BUILD_FILES, mended, places
 from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE, is_pattern
 from rebuilder.ecosystems.debian.version import is_version, order
 from rebuilder.ecosystems.protocol import Ecosystem
@@ -87,13 +87,13 @@ class DebianConventions(Conventions):
         return True
 
     def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """See :func:`rebuilder.ecosystems.debian.places.places`."""
+        """See :func:`rebuilder.ecosystems.debian.diagnosis.places`."""
         return places(cause, texts)
 
     def mended(
         self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
     ) -> dict[str, str]:
-        """See :func:`rebuilder.ecosystems.debian.places.mended`."""
+        """See :func:`rebuilder.ecosystems.debian.diagnosis.mended`."""
         return mended(cause, found, texts)
 
     def diagnosis(self) -> EcosystemRules:

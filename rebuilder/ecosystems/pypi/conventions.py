@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.ecosystems.pypi.remedies import BUILD_FILES, mended, places, tells_time
+from rebuilder.ecosystems.pypi.diagnosis import BUILD_FILES, mended, places, tells_time
 from rebuilder.errors import RebuilderError
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.project import Place
@@ -97,17 +97,17 @@ class PyPIConventions(Conventions):
         return _IS_BUILT.search(text) is not None
 
     def tells_time(self, texts: Mapping[str, str]) -> bool:
-        """See :func:`rebuilder.ecosystems.pypi.remedies.tells_time`."""
+        """See :func:`rebuilder.ecosystems.pypi.diagnosis.tells_time`."""
         return tells_time(texts)
 
     def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """See :func:`rebuilder.ecosystems.pypi.remedies.places`."""
+        """See :func:`rebuilder.ecosystems.pypi.diagnosis.places`."""
         return places(cause, texts)
 
     def mended(
         self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
     ) -> dict[str, str]:
-        """See :func:`rebuilder.ecosystems.pypi.remedies.mended`."""
+        """See :func:`rebuilder.ecosystems.pypi.diagnosis.mended`."""
         return mended(cause, found, texts, lacking)
 
     def canonical_name(self, name: str) -> str:

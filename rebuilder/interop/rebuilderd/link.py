@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rebuilder.consumer.vote import Level, Vote, Voter
+from rebuilder.consumer.answer import Level, Vote, Voter
 from rebuilder.foreign_json import read_json
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.report import Report

@@ -15,8 +15,7 @@ from typing import Any
 
 from rebuilder.programs.archive.deb import FORMAT, DebArchive, twice
 from rebuilder.programs.archive.landing import UNICODE_PATH, dist_infos, torn, twins
-from rebuilder.programs.archive.limits import Stretch, stretch
-from rebuilder.programs.archive.reading import examples, shown
+from rebuilder.programs.archive.reading import Stretch, examples, shown, stretch
 from rebuilder.programs.archive.tar import BASE_256, Number, TarArchive, TarHeader, TarMember, without_numbers
 from rebuilder.programs.archive.zip import ZipArchive, ZipMember
 from rebuilder.programs.archive.zip_records import (

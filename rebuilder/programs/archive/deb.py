@@ -14,8 +14,7 @@ import re
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.dangers import plain_name
-from rebuilder.programs.archive.limits import CHUNK, UnreadableError
-from rebuilder.programs.archive.reading import Entry, Keep, Reading, Receive, shown
+from rebuilder.programs.archive.reading import CHUNK, Entry, Keep, Reading, Receive, UnreadableError, shown
 from rebuilder.programs.archive.stream import Window, compression_of
 from rebuilder.programs.archive.tar import TarArchive, TarMember, read_tar
 

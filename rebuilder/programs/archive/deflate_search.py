@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rebuilder.programs.archive.limits import UnwritableError
+from rebuilder.programs.archive.reading import UnwritableError
 
 _MOST_BYTES = 256 << 20
 _STEP = 1 << 16

@@ -13,9 +13,9 @@ import sys
 
 from rebuilder.programs.archive import replay_tar, replay_zip
 from rebuilder.programs.archive.contradictions import contradictions
-from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.normalise_search import normalised, rules_for
 from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.archive.reading import UnreadableError, UnwritableError
 from rebuilder.programs.archive.zip import ZipArchive
 
 REFUSED = 65

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from rebuilder.programs.archive.deb import AR, read_deb
-from rebuilder.programs.archive.limits import UnreadableError
-from rebuilder.programs.archive.reading import Keep, Reading, Receive, keep_nothing
+from rebuilder.programs.archive.reading import Keep, Reading, Receive, UnreadableError, keep_nothing
 from rebuilder.programs.archive.stream import compression_of
 from rebuilder.programs.archive.tar import is_tar_header, read_tar
 from rebuilder.programs.archive.zip_reader import read_zip

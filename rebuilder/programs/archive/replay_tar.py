@@ -13,7 +13,7 @@ import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch, gzip_content, gzip_stream
-from rebuilder.programs.archive.limits import UnwritableError
+from rebuilder.programs.archive.reading import UnwritableError
 from rebuilder.programs.archive.stream import GzipHeader
 from rebuilder.programs.archive.tar import (
     BLOCK,

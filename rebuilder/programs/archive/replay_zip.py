@@ -12,7 +12,7 @@ import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch
-from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
+from rebuilder.programs.archive.reading import UnreadableError, UnwritableError
 from rebuilder.programs.archive.zip import ZipArchive, ZipMember
 from rebuilder.programs.archive.zip_records import (
     CENTRAL,

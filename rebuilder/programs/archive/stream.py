@@ -10,7 +10,7 @@ import struct
 import zlib
 from typing import Any, BinaryIO, NamedTuple
 
-from rebuilder.programs.archive.limits import CHUNK, Budget, Stretch, UnreadableError
+from rebuilder.programs.archive.reading import CHUNK, Budget, Stretch, UnreadableError
 
 MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
 """How each kind of compressed stream begins."""

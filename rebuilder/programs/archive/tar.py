@@ -17,8 +17,20 @@ from functools import lru_cache
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.dangers import dangers
-from rebuilder.programs.archive.limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
-from rebuilder.programs.archive.reading import Entry, Keep, Reading, Receive, decoded, shown
+from rebuilder.programs.archive.reading import (
+    CHUNK,
+    MEMBER_BYTES,
+    Budget,
+    Entry,
+    Keep,
+    Reading,
+    Receive,
+    Stretch,
+    UnreadableError,
+    decoded,
+    shown,
+    stretch,
+)
 from rebuilder.programs.archive.stream import CompressedInput, Compression, PlainInput, Window
 
 RECORD = 10240

@@ -11,7 +11,7 @@ import datetime as dt
 import stat
 from typing import Any, NamedTuple
 
-from rebuilder.programs.archive.limits import Stretch
+from rebuilder.programs.archive.reading import Stretch
 
 METHODS = {0: "stored", 8: "deflated", 9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz", 99: "aes"}
 

@@ -13,8 +13,19 @@ import zlib
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.dangers import dangers
-from rebuilder.programs.archive.limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
-from rebuilder.programs.archive.reading import Entry, Keep, Reading, Receive, shown
+from rebuilder.programs.archive.reading import (
+    CHUNK,
+    MEMBER_BYTES,
+    Budget,
+    Entry,
+    Keep,
+    Reading,
+    Receive,
+    Stretch,
+    UnreadableError,
+    shown,
+    stretch,
+)
 from rebuilder.programs.archive.zip import METHODS, ZipArchive, ZipMember, dos_seconds, member_kind
 from rebuilder.programs.archive.zip_records import (
     DESCRIPTOR,

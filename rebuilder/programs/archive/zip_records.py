@@ -6,7 +6,7 @@ import os
 import struct
 from typing import NamedTuple
 
-from rebuilder.programs.archive.limits import HEADER_BYTES, MEMBERS, UnreadableError
+from rebuilder.programs.archive.reading import HEADER_BYTES, MEMBERS, UnreadableError
 
 LOCAL = b"PK\3\4"
 CENTRAL = b"PK\1\2"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from rebuilder.programs.archive.limits import CHUNK, UnreadableError
+from rebuilder.programs.archive.reading import CHUNK, UnreadableError
 
 _LARGEST_WINDOW = 27
 """Bits: 128 MiB, what the library and every reader of images and packages take unless told otherwise."""

@@ -19,10 +19,9 @@ from rebuilder.programs.archive import replay_tar, replay_zip
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.deb import DebArchive
 from rebuilder.programs.archive.landing import same_files
-from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.normalise_search import normalised, rules_for, smallest_set
 from rebuilder.programs.archive.opening import read_archive
-from rebuilder.programs.archive.reading import Entry
+from rebuilder.programs.archive.reading import Entry, UnreadableError, UnwritableError
 from rebuilder.programs.archive.zip import ZipArchive
 from rebuilder.programs.compare import elf_sections
 from rebuilder.programs.compare.differences import (

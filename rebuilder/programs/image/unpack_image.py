@@ -25,8 +25,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
 from rebuilder.programs.archive.contradictions import contradictions
-from rebuilder.programs.archive.limits import CHUNK, Budget, UnreadableError
-from rebuilder.programs.archive.reading import Entry, keep_nothing, shown
+from rebuilder.programs.archive.reading import CHUNK, Budget, Entry, UnreadableError, keep_nothing, shown
 from rebuilder.programs.archive.stream import CompressedInput, Window, compression_of
 from rebuilder.programs.archive.tar import read_tar
 from rebuilder.programs.image.tree import Refused, Tree, resolved

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rebuilder.programs.archive.deflate_search import Deflate, gzip_content, gzip_stream
-from rebuilder.programs.archive.limits import UnwritableError
 from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.archive.reading import UnwritableError
 from rebuilder.programs.archive.stream import GzipHeader
 from rebuilder.programs.archive.tar import TarArchive, TarHeader, TarMember
 from rebuilder.programs.npm.tools import place

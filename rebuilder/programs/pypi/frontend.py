@@ -51,7 +51,7 @@ WHEEL, SDIST = BuildProduct("wheel", 2), BuildProduct("sdist", 1)
 
 
 def run(product: BuildProduct, argv: list[str]) -> int:
-    """Run the program: 0, or 69 (no such backend), 70 (a hook failed), 73 (nothing came out)."""
+    """Run a program: 0, or 69 (no such backend), 70 (a hook failed), 73 (nothing came out)."""
     parser = argparse.ArgumentParser(prog=product.program, allow_abbrev=False)
     parser.add_argument("--backend", required=True, help="module, or module:object")
     parser.add_argument("--backend-path", action="append", default=[], help="directory in the source, for sys.path")
@@ -79,6 +79,16 @@ def run(product: BuildProduct, argv: list[str]) -> int:
         return _requires(product, backend, settings, options.result)
     code = _in_child(lambda: _requires(product, backend, settings, None))
     return code or _build(product, backend, options.out, settings)
+
+
+def build_sdist(argv: list[str]) -> int:
+    """Build a source archive from a source tree with the project's own backend."""
+    return run(SDIST, argv)
+
+
+def build_wheel(argv: list[str]) -> int:
+    """Build a wheel from a source tree with the project's own backend."""
+    return run(WHEEL, argv)
 
 
 def _settings(told: list[str]) -> dict[str, Any]:

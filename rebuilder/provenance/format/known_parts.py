@@ -12,12 +12,12 @@ from cryptography.x509 import Certificate, load_der_x509_certificate
 
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.provenance import claims
+from rebuilder.provenance.claims import Refused
 from rebuilder.provenance.format import log_entry, statement
 from rebuilder.provenance.format.log_entry import Envelope, LogEntry
 from rebuilder.provenance.format.statement import Statement
 from rebuilder.provenance.format.strict_json import parse
 from rebuilder.provenance.outcome import Facts
-from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.trust.authorities import Authorities
 
 

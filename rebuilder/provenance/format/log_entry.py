@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from rebuilder.model.value import canonical_json, pre_authentication_encoding
+from rebuilder.provenance.claims import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.format.strict_json import array, base64_bytes, decimal, fields, one, parse, text
-from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
 
 if TYPE_CHECKING:
     from rebuilder.provenance.trust.authorities import Authorities

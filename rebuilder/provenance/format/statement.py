@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rebuilder.model.provenance import Publisher, StatedSource
+from rebuilder.provenance.claims import Refused, not_checkable, shown
 from rebuilder.provenance.format.strict_json import STATEMENT, Unknown, fields, known, mapping, one, parse, text
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
 
 STATEMENT_V1 = "https://in-toto.io/Statement/v1"
 STATEMENT_V01 = "https://in-toto.io/Statement/v0.1"

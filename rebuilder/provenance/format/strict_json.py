@@ -15,7 +15,7 @@ from typing import Any
 
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.value import canonical_json
-from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
+from rebuilder.provenance.claims import Refused, lacking, not_checkable, shown
 
 MAX_BYTES = 1 << 20
 """Largest document read. Real ones have about 10 KiB for each attestation."""

@@ -18,6 +18,7 @@ from sigstore.models import Bundle as SigstoreBundle
 
 from rebuilder.model.provenance import FindingKind, Forge, RegistrySignature
 from rebuilder.provenance import claims
+from rebuilder.provenance.claims import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.format import known_parts, log_entry, statement
 from rebuilder.provenance.format.log_entry import DSSE, HASHEDREKORD, INTOTO, Envelope, LogEntry
 from rebuilder.provenance.format.statement import Statement
@@ -34,7 +35,6 @@ from rebuilder.provenance.format.strict_json import (
 from rebuilder.provenance.npm.keys import ATTESTATIONS, SIGNATURES, NpmKey, NpmKeys
 from rebuilder.provenance.npm.npm import PUBLISH
 from rebuilder.provenance.outcome import Facts
-from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.trust.authorities import Authorities, authorities
 from rebuilder.provenance.trust.files import TrustRoot
 

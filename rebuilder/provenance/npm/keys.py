@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from rebuilder.errors import StoreError
+from rebuilder.provenance.claims import Refused, not_checkable, shown
 from rebuilder.provenance.format.strict_json import array, base64_bytes, fields, parse, text
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
 
 SIGNATURES = "npm:signatures"
 """Use of a key: the registry's signatures over name, version and digest."""

@@ -15,9 +15,9 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
     RegistrySignature,
 )
+from rebuilder.provenance.claims import Refused
 from rebuilder.provenance.format.strict_json import NPM_DOCUMENT, array, canonical, fields, parse
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
-from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.trust.files import TrustRoot
 
 PUBLISH = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1"

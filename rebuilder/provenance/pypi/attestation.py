@@ -15,12 +15,12 @@ from sigstore.errors import Error as SigstoreError
 
 from rebuilder.model.provenance import FindingKind
 from rebuilder.provenance import claims
+from rebuilder.provenance.claims import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.format import known_parts, log_entry, statement
 from rebuilder.provenance.format.log_entry import Envelope, LogEntry
 from rebuilder.provenance.format.statement import Statement
 from rebuilder.provenance.format.strict_json import ATTESTATION, array, base64_bytes, fields, mapping
 from rebuilder.provenance.outcome import Facts
-from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.trust.authorities import Authorities, authorities
 from rebuilder.provenance.trust.files import TrustRoot
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rebuilder.model.provenance import ClaimedPublisher, FindingKind, Form, Provenance
+from rebuilder.provenance.claims import Refused, not_checkable, shown
 from rebuilder.provenance.format.strict_json import PROVENANCE, array, canonical, mapping, parse
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.trust.files import TrustRoot
 
 MAX_ATTESTATIONS = 32

@@ -22,9 +22,9 @@ from sigstore_models.trustroot import v1 as trustroot_v1
 
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.model.value import sha256_hex
+from rebuilder.provenance.claims import Refused, not_checkable, shown
 from rebuilder.provenance.format.strict_json import parse
 from rebuilder.provenance.npm.keys import NpmKeys
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.trust.files import TrustRoot
 
 

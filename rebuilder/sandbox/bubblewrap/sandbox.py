@@ -11,10 +11,9 @@ from rebuilder.model.attempt import Limit, Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
-from rebuilder.sandbox.collected import collected
+from rebuilder.sandbox.collected import collected, ending, outcome, store_log, store_outputs
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.leftovers import limit_behind, list_outputs
-from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
 from rebuilder.store.protocol import Blobs
 
 

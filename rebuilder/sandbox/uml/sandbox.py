@@ -13,10 +13,9 @@ from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap, check
-from rebuilder.sandbox.collected import collected
+from rebuilder.sandbox.collected import collected, ending, outcome, store_log, store_outputs
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.leftovers import list_outputs
-from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
 from rebuilder.sandbox.uml import answer
 from rebuilder.sandbox.uml.machine import ROOT, machine
 from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe

@@ -14,15 +14,39 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import ErrorDetails
 
 from rebuilder.config import Config
+from rebuilder.consumer.lock_files import read_lock
+from rebuilder.consumer.platform_files import Target
 from rebuilder.ecosystems.conventions import NamedPackages, listed
 from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
 from rebuilder.model.work import Check, Tier
 from rebuilder.service.schedules import timing as times
-from rebuilder.service.schedules.package_files import collect
 from rebuilder.service.schedules.timing import seconds
 from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
 from rebuilder.toml_files import FileError, Remark, line_of, mistake, parse_toml, read_text, span, unknown
+
+
+def collect(path: Path, named: NamedPackages) -> None:
+    """Take the projects that a file names, and the versions it pins, whatever the platform.
+
+    Raises:
+        FileError: it cannot be used; ``named.read`` tells what was looked at all the same.
+    """
+    if path.suffix not in named.rules.lock_suffixes:
+        named.collect(path)
+        return
+    named.read.append(path)
+    for each in read_lock(path, read_text(path), Target(every=True)):
+        if each.ecosystem != named.rules.name:
+            raise FileError(path, f"This is a lock file of {each.ecosystem}, and the watch is for {named.rules.name}.")
+        if not each.from_index:
+            named.note(path, None, f"{each.name!r} is skipped: it does not come from an index.")
+            continue
+        try:
+            named.add(each.name, each.version)
+        except (ValueError, TypeError) as error:
+            raise FileError(path, f"{each.place[:200]}: this package cannot be used: {error}.") from None
+
 
 _MAX_FILES = 1000
 _MOST = 1_000_000

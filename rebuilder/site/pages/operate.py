@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.fleet import FleetFigures, RunnerFigures, RunnerState
-from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
+from rebuilder.model.operations import Cost, FailureGroup, Operations, QueueEntry, QueueState, Spread, WatchState
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
-from rebuilder.model.spread import Cost, Spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from rebuilder.site.charts import Chart, chart

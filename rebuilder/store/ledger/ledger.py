@@ -33,7 +33,6 @@ from rebuilder.store.ledger.lookup import Lookup
 from rebuilder.store.ledger.package_book import PackageBook
 from rebuilder.store.ledger.queue.queue import Queue
 from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
-from rebuilder.store.ledger.replays import Replays
 from rebuilder.store.ledger.rows import (
     UNFINISHED,
     KeptReport,
@@ -60,7 +59,7 @@ from rebuilder.store.ledger.rows import (
 )
 from rebuilder.store.ledger.runners import Runners, RunOrders
 from rebuilder.store.ledger.statistics import Statistics
-from rebuilder.store.ledger.watches import Watches
+from rebuilder.store.ledger.watches import Replays, Watches
 
 _TERM = timedelta(seconds=60)
 """How long somebody leads without asking again."""

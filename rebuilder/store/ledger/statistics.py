@@ -11,17 +11,15 @@ from sqlalchemy import Connection, RowMapping, String, and_, exists, func, selec
 
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, together
-from rebuilder.model.operations import Bucket, Days, Operations, QueueState, days_of
+from rebuilder.model.operations import Bucket, Cost, Days, Operations, QueueState, Spread, days_of, spread
 from rebuilder.model.report import Stage
-from rebuilder.model.spread import Cost, Spread, spread
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
 from rebuilder.store.ledger import current_results, tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.state import by_reason, counted
-from rebuilder.store.ledger.replays import replayed_by_age
 from rebuilder.store.ledger.runners import fleet_figures
-from rebuilder.store.ledger.watches import watch_states
+from rebuilder.store.ledger.watches import replayed_by_age, watch_states
 
 _Answer = TypeVar("_Answer")
 
