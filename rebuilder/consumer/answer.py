@@ -9,29 +9,30 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.errors import ExitCode
 from rebuilder.model.replayed import Replayed
 from rebuilder.model.text import visible
-from rebuilder.model.value import Sha256, Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Value, Worded
 from rebuilder.model.verdict import Kind, Verdict
 
 
-class Level(StrEnum):
+class Level(Worded):
     """How far a rebuild confirms the published file; the strongest first."""
 
-    BUILD_ALONE = "build-alone"
+    words: str
+
+    BUILD_ALONE = "build-alone", "by the build alone"
     """The same bytes, by the build alone."""
-    METADATA_WRITTEN = "metadata-written"
+    METADATA_WRITTEN = "metadata-written", "with recorded values written into the archive"
     """The same bytes, once recorded metadata was written into the finished archive."""
-    EQUIVALENT = "equivalent"
+    EQUIVALENT = "equivalent", "with the same content"
     """The same content; only named archive metadata differs."""
-    NORMALISED = "normalised"
+    NORMALISED = "normalised", "with the same content by what another program sets aside"
     """The same content by what somebody else sets aside, which may be more than archive metadata."""
-    UNAUTHENTICATED = "unauthenticated"
+    UNAUTHENTICATED = "unauthenticated", "with the same bytes out of builds with something that nobody signed"
     """The same bytes, from a build with something that nobody signed: it may have been made for that very build."""
 
     def reaches(self, least: Level) -> bool:
@@ -149,21 +150,26 @@ def _is_one(one: Vote, other: Vote) -> bool:
 _SHOWN = 300
 
 
-class Standing(StrEnum):
+class Standing(Worded):
     """What is to be done with a dependency; a difference is never mistaken for a lack of answers."""
 
-    PASSED = "passed"
-    EXCEPTED = "excepted"
+    icon: str
+    """One character, always beside the word."""
+    words: str
+    """Of so many dependencies."""
+
+    PASSED = "passed", "✓", ""
+    EXCEPTED = "excepted", "~", "let through by an exception"
     """It does not pass, and an exception of the policy lets it through."""
-    TOLERATED = "tolerated"
+    TOLERATED = "tolerated", "○", "undecided and let through"
     """Nothing speaks against it, too little for it, and the policy lets that through."""
-    UNDECIDED = "undecided"
+    UNDECIDED = "undecided", "?", "undecided"
     """Nothing speaks against it, and too little for it."""
-    UNANSWERED = "unanswered"
+    UNANSWERED = "unanswered", "!", "without an answer"
     """The same, and a rebuilder could not be read."""
-    DIFFERS = "differs"
+    DIFFERS = "differs", "≠", "differ"
     """A rebuilder that is trusted says that its rebuild differs."""
-    REFUSED = "refused"
+    REFUSED = "refused", "✗", "refused"
     """What a rebuilder shows about it was changed, or contradicts itself."""
 
     @property
@@ -171,21 +177,7 @@ class Standing(StrEnum):
         """Whether it may be installed."""
         return self in {Standing.PASSED, Standing.EXCEPTED, Standing.TOLERATED}
 
-    @property
-    def icon(self) -> str:
-        """One character, always beside the word."""
-        return _ICONS[self]
 
-
-_ICONS = {
-    Standing.PASSED: "✓",
-    Standing.EXCEPTED: "~",
-    Standing.TOLERATED: "○",
-    Standing.UNDECIDED: "?",
-    Standing.UNANSWERED: "!",
-    Standing.DIFFERS: "≠",
-    Standing.REFUSED: "✗",
-}
 _CODES = {
     Standing.UNDECIDED: ExitCode.UNDECIDED,
     Standing.UNANSWERED: ExitCode.OUR_FAULT,
@@ -277,9 +269,11 @@ class Outcome:
         total = len(self.answers)
         standings = Counter(each.standing for each in self.answers)
         levels = Counter(each.level for each in self.answers if each.standing is Standing.PASSED)
-        how = [f"{levels[level]} {_LEVEL_WORDS[level]}" for level in Level if levels[level]]
-        words = _STANDING_WORDS | ({Standing.DIFFERS: "differs"} if standings[Standing.DIFFERS] == 1 else {})
-        lacks = [f"{standings[each]} {words[each]}" for each in Standing if standings[each] and each.value != "passed"]
+        how = [f"{levels[level]} {level.words}" for level in Level if levels[level]]
+        words = {each: each.words for each in Standing if standings[each] and each is not Standing.PASSED}
+        if standings[Standing.DIFFERS] == 1:
+            words[Standing.DIFFERS] = "differs"
+        lacks = [f"{standings[each]} {word}" for each, word in words.items()]
         passed = f"{standings[Standing.PASSED]} of {total} {'is' if total == 1 else 'are'} confirmed"
         return passed + (f" ({', '.join(how)})" if how else "") + (f"; {', '.join(lacks)}" if lacks else "") + "."
 
@@ -325,21 +319,6 @@ class Outcome:
 
 
 _HEAD = ["package", "confirmed", "by", "replayed", "attested by", "logged"]
-_LEVEL_WORDS = {
-    Level.BUILD_ALONE: "by the build alone",
-    Level.METADATA_WRITTEN: "with recorded values written into the archive",
-    Level.EQUIVALENT: "with the same content",
-    Level.NORMALISED: "with the same content by what another program sets aside",
-    Level.UNAUTHENTICATED: "with the same bytes out of builds with something that nobody signed",
-}
-_STANDING_WORDS = {
-    Standing.EXCEPTED: "let through by an exception",
-    Standing.TOLERATED: "undecided and let through",
-    Standing.UNDECIDED: "undecided",
-    Standing.UNANSWERED: "without an answer",
-    Standing.DIFFERS: "differ",
-    Standing.REFUSED: "refused",
-}
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

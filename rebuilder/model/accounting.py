@@ -10,7 +10,7 @@ from pydantic import Field
 from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.binary import BinaryFacts, CodeComparison
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 
 
 class How(StrEnum):
@@ -44,19 +44,21 @@ class How(StrEnum):
 _SETTLED = {How.SOURCE, How.LINE_ENDS, How.BUILT, How.DERIVED, How.COMPILED_EQUAL}
 
 
-class Content(StrEnum):
+class Content(Worded):
     """What a member is to who installs it."""
 
-    PYTHON = "python"
-    STARTUP = "startup"
+    words: str
+
+    PYTHON = "python", "Python"
+    STARTUP = "startup", "run when Python starts"
     """Python reads it whenever it starts: ``.pth`` and the like."""
-    SCRIPT = "script"
+    SCRIPT = "script", "script"
     """Installed as a command, or begins with ``#!``."""
-    COMPILED = "compiled"
+    COMPILED = "compiled", "compiled code"
     """An extension module, a library or a program, by its first bytes or its name."""
-    METADATA = "metadata"
+    METADATA = "metadata", "metadata of the wheel"
     """In the ``.dist-info`` directory."""
-    DATA = "data"
+    DATA = "data", "data"
 
     @property
     def runs(self) -> bool:

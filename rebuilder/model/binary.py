@@ -5,14 +5,13 @@ Programs inside the sandbox read it out of files that anybody may have written. 
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from rebuilder.model.text import clipped
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 
 _MANY = 1000
 ForeignText = Annotated[str, AfterValidator(partial(clipped, most=400))]
@@ -22,14 +21,16 @@ LongText = Annotated[str, AfterValidator(partial(clipped, most=2400))]
 Texts = Annotated[tuple[ForeignText, ...], Field(max_length=128)]
 
 
-class BinaryFormat(StrEnum):
+class BinaryFormat(Worded):
     """What kind of compiled file it is."""
 
-    ELF = "elf"
+    words: str
+
+    ELF = "elf", "ELF"
     """Linux and most other Unix systems (System V ABI)."""
-    MACHO = "macho"
+    MACHO = "macho", "Mach-O"
     """macOS (``mach-o/loader.h``)."""
-    PE = "pe"
+    PE = "pe", "PE (Windows)"
     """Windows (Portable Executable)."""
 
 
@@ -74,33 +75,35 @@ class SearchPath(Value):
     path: ForeignText
 
 
-class Protection(StrEnum):
+class Protection(Worded):
     """What makes faults of a program harder to abuse."""
 
-    NX = "nx"
+    words: str
+
+    NX = "nx", "stack without code (NX)"
     """The stack holds no code."""
-    PIE = "pie"
+    PIE = "pie", "code at any address"
     """The code can be anywhere in memory."""
-    ASLR = "aslr"
+    ASLR = "aslr", "code at any address (ASLR)"
     """The same on Windows."""
-    RELRO = "relro"
+    RELRO = "relro", "imports read-only (RELRO)"
     """The table of imported functions cannot be written once it is filled."""
-    BIND_NOW = "bind-now"
+    BIND_NOW = "bind-now", "imports bound at start"
     """It is filled when the file is loaded."""
-    STACK_PROTECTOR = "stack-protector"
-    FORTIFY = "fortify"
+    STACK_PROTECTOR = "stack-protector", "stack protector"
+    FORTIFY = "fortify", "checked C functions (FORTIFY)"
     """Functions of the C library are called in the form that checks sizes."""
-    CFG = "cfg"
+    CFG = "cfg", "Control Flow Guard"
     """Control Flow Guard of Windows."""
-    IBT = "ibt"
+    IBT = "ibt", "indirect branch tracking (CET)"
     """Indirect branch tracking (Intel CET)."""
-    SHADOW_STACK = "shadow-stack"
+    SHADOW_STACK = "shadow-stack", "shadow stack (CET)"
     """Intel CET."""
-    BTI = "bti"
+    BTI = "bti", "branch targets (BTI)"
     """Branch target identification of AArch64."""
-    PAC = "pac"
+    PAC = "pac", "pointer authentication (PAC)"
     """Pointer authentication of AArch64."""
-    SIGNATURE = "signature"
+    SIGNATURE = "signature", "signature for the system"
     """A signature for the operating system is in the file; nobody checked it."""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 
 
 class Level(StrEnum):
@@ -20,19 +20,21 @@ class Level(StrEnum):
     DIFFERENT = "different"
 
 
-class MemberChange(StrEnum):
+class MemberChange(Worded):
     """How a member differs between the published and the rebuilt archive."""
 
-    ADDED = "added"
+    words: str
+
+    ADDED = "added", "only in our rebuild"
     """Only in the rebuilt file."""
-    MISSING = "missing"
+    MISSING = "missing", "only in the published file"
     """Only in the published file."""
-    CONTENT = "content"
-    MODE = "mode"
+    CONTENT = "content", "content differs"
+    MODE = "mode", "file mode differs"
     """Executable bits or type bits that mean something."""
-    LINK = "link"
-    KIND = "kind"
-    METADATA = "metadata"
+    LINK = "link", "link target differs"
+    KIND = "kind", "kind of entry differs"
+    METADATA = "metadata", "archive metadata differs"
     """Only archive metadata that a normalisation removes."""
 
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal
 
 from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.report import Summary
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 from rebuilder.model.verdict import Verdict
 
 
-class What(StrEnum):
+class What(Worded):
     """What something under suspicion is to us, and what files can have in common."""
 
-    ARTIFACT = "artifact"
-    DEPENDENCY = "dependency"
+    words: str
+
+    ARTIFACT = "artifact", "Published file"
+    DEPENDENCY = "dependency", "Something that builds read"
     """Something that a build could read: a build dependency, a tool, a source archive, a package of an environment."""
-    ENVIRONMENT = "environment"
-    RUNNER = "runner"
-    KEY = "key"
-    PUBLISHER = "publisher"
+    ENVIRONMENT = "environment", "Build environment"
+    RUNNER = "runner", "Runner"
+    KEY = "key", "Signing key"
+    PUBLISHER = "publisher", "Publisher"
 
 
 class Named(Value):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Self
 
 from rebuilder.model.attempt import Hypothesis
@@ -10,7 +9,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Finding
 from rebuilder.model.git import SourceTree
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 
 
 class ProjectTree(Value):
@@ -92,14 +91,19 @@ class ProjectFinding(Finding):
         return cls(**dict(found) | {"level": level, "files": files, "advice": advice or found.advice})
 
 
-class Outcome(StrEnum):
+class Outcome(Worded):
     """Whether a stranger gets the same bytes."""
 
-    SAME = "same"
-    SAME_CONTENT = "same-content"
+    sentence: str
+
+    SAME = "same", "A stranger gets the same bytes."
+    SAME_CONTENT = (
+        "same-content",
+        "A stranger gets the same files; what the archives say about them depends on the machine.",
+    )
     """The same files; what the archives say about them depends on the machine."""
-    DIFFERS = "differs"
-    UNDECIDED = "undecided"
+    DIFFERS = "differs", "A stranger does not get the same bytes."
+    UNDECIDED = "undecided", "Whether a stranger gets the same bytes could not be found out."
 
 
 class BuiltFile(Value):

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 
 
 class ProvenanceStatus(StrEnum):
@@ -22,24 +22,28 @@ class ProvenanceStatus(StrEnum):
     """Nothing failed, but it says something, or is signed by somebody, that this program cannot judge."""
 
 
-class Forge(StrEnum):
+class Forge(Worded):
     """Who vouched for the publisher's identity when the certificate was issued."""
 
-    GITHUB = "github"
-    GITLAB = "gitlab"
-    GOOGLE = "google"
-    CIRCLECI = "circleci"
-    OTHER = "other"
+    words: str
+
+    GITHUB = "github", "GitHub"
+    GITLAB = "gitlab", "GitLab"
+    GOOGLE = "google", "Google"
+    CIRCLECI = "circleci", "CircleCI"
+    OTHER = "other", "another forge"
 
 
-class Form(StrEnum):
+class Form(Worded):
     """What kind of signed thing a result is about."""
 
-    PYPI_ATTESTATION = "pypi-attestation"
+    words: str
+
+    PYPI_ATTESTATION = "pypi-attestation", "Attestation"
     """One attestation of a PEP 740 provenance object."""
-    NPM_ATTESTATION = "npm-attestation"
+    NPM_ATTESTATION = "npm-attestation", "Attestation"
     """One Sigstore bundle of an npm attestation document."""
-    REGISTRY_SIGNATURE = "registry-signature"
+    REGISTRY_SIGNATURE = "registry-signature", "Signature of the registry"
     """The npm registry's own signature over name, version and digest."""
 
 
@@ -94,34 +98,42 @@ class StatedSource(Value):
     commit: str | None = None
 
 
-class FindingKind(StrEnum):
+class FindingKind(Worded):
     """What is worth knowing beside the status."""
 
-    PUBLISHER_DIFFERS = "publisher-differs"
+    heading: str
+    loud: bool
+    """Whether it is pointed out on pages."""
+
+    PUBLISHER_DIFFERS = "publisher-differs", "The index names another publisher than the certificate", True
     """The publisher the index names is not the one in the certificate."""
-    ENVIRONMENT_UNCONFIRMED = "environment-unconfirmed"
+    ENVIRONMENT_UNCONFIRMED = "environment-unconfirmed", "An environment that no signature confirms"
     """The index names an environment; the certificate does not say."""
-    UNKNOWN_FIELD = "unknown-field"
+    UNKNOWN_FIELD = "unknown-field", "A field that was ignored"
     """An unsigned field this program does not know was ignored."""
-    SOURCE_DIFFERS = "source-differs"
+    SOURCE_DIFFERS = "source-differs", "Statement and certificate name different sources", True
     """The signed statement and the certificate name different sources."""
-    NO_PUBLISH_ATTESTATION = "no-publish-attestation"
+    NO_PUBLISH_ATTESTATION = "no-publish-attestation", "The registry’s own attestation is missing"
     """The registry's own publish attestation is missing beside the provenance."""
-    UNSIGNED_TIME = "unsigned-time"
+    UNSIGNED_TIME = "unsigned-time", "A time that nobody signed"
     """A key was judged by a time that nobody signed."""
-    PUBLISHER_CHANGED = "publisher-changed"
+    PUBLISHER_CHANGED = "publisher-changed", "Publisher changed", True
     """Another forge, repository or account than that of the first verified publisher of the project."""
-    REPOSITORY_RENAMED = "repository-renamed"
+    REPOSITORY_RENAMED = "repository-renamed", "Repository renamed"
     """The same repository, by the forge's own number, under another name of the same owner."""
-    WORKFLOW_CHANGED = "workflow-changed"
+    WORKFLOW_CHANGED = "workflow-changed", "Workflow changed"
     """Another workflow or environment of the same repository; less than another publisher."""
-    ATTESTATION_VANISHED = "attestation-vanished"
+    ATTESTATION_VANISHED = "attestation-vanished", "Attestation vanished", True
     """The project had a verified publisher before, and this file has none."""
-    ATTESTATION_NOT_CHECKABLE = "attestation-not-checkable"
+    ATTESTATION_NOT_CHECKABLE = (
+        "attestation-not-checkable",
+        "An attestation of the same publisher that cannot be checked",
+        True,
+    )
     """The same publisher signed, but something in the attestation is not known: less than one that vanished."""
-    ATTESTATION_MISSING = "attestation-missing"
+    ATTESTATION_MISSING = "attestation-missing", "The index names an attestation that it does not have", True
     """The index names an attestation and has none at the address it gives."""
-    EXPECTATION_BROKEN = "expectation-broken"
+    EXPECTATION_BROKEN = "expectation-broken", "Not what was expected", True
     """Not what the settings expect of the project."""
 
 

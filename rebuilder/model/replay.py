@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from rebuilder.model.value import Value
+from rebuilder.model.value import Value, Worded
 
 AGES = (30, 180, 365, None)
 """Ends of the groups by age, in days; the last one has no end."""
 
 
-class ReplayOutcome(StrEnum):
+class ReplayOutcome(Worded):
     """What running a report again came to."""
 
-    AGREES = "agrees"
+    sentence: str
+    """Behind the name of a file."""
+
+    AGREES = "agrees", "Run again from the stored inputs: the same bytes."
     """The same bytes as then."""
-    DIFFERS = "differs"
+    DIFFERS = "differs", "Run again from the stored inputs: OTHER bytes than were signed."
     """Other bytes than then."""
-    VARIES = "varies"
+    VARIES = "varies", "Run again from the stored inputs: other bytes each time, as the report says."
     """Other bytes than then, of a build that gave other bytes each time then, too: they tell nothing."""
-    NOT_REPLAYED = "not-replayed"
+    NOT_REPLAYED = "not-replayed", "It could not be run again."
     """Something it needs cannot be had, or its build did not complete."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
@@ -22,22 +21,24 @@ from rebuilder.model.environment import with_provides
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.graph import SourceTrail, with_nodes
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
-from rebuilder.model.value import Sha256Field, Value, indented_json, sha256_hex
+from rebuilder.model.value import Sha256Field, Value, Worded, indented_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 
 
-class Stage(StrEnum):
+class Stage(Worded):
     """The stages a user sees pass by, in order."""
 
-    FETCH = "fetch"
-    ATTESTATIONS = "attestations"
-    ENVIRONMENT = "toolchain"
-    RESOLVE = "resolve"
-    BUILD = "build"
-    COMPARE = "compare"
-    DIFFOSCOPE = "diffoscope"
-    SIGN = "sign"
-    PUBLISH = "publish"
+    words: str
+
+    FETCH = "fetch", "Fetching what was published"
+    ATTESTATIONS = "attestations", "Checking what upstream signed"
+    ENVIRONMENT = "toolchain", "Checking the build environment"
+    RESOLVE = "resolve", "Choosing build dependencies"
+    BUILD = "build", "Building"
+    COMPARE = "compare", "Comparing"
+    DIFFOSCOPE = "diffoscope", "Explaining the differences"
+    SIGN = "sign", "Signing"
+    PUBLISH = "publish", "Publishing"
 
 
 class EnvironmentSummary(Value):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from enum import StrEnum
+from itertools import zip_longest
 from typing import Annotated, Any, Literal, NewType, Self
 
 import rfc8785
@@ -26,6 +28,21 @@ Sha512Field = Annotated[Sha512, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 def algorithm(digest: Sha256 | Sha512) -> Literal["sha256", "sha512"]:
     """Which digest it is, as in-toto names it."""
     return "sha256" if len(digest) == 64 else "sha512"
+
+
+class Worded(StrEnum):
+    """Texts with words of their own, which a class annotates in the order in which they stand behind each value.
+
+    The last of them may be left out, and is False then.
+    """
+
+    def __new__(cls, value: str, *words: object) -> Self:
+        """Make one member."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        for name, word in zip_longest(cls.__annotations__, words, fillvalue=False):
+            setattr(member, str(name), word)
+        return member
 
 
 class Value(BaseModel):

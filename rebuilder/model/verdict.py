@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from rebuilder.model.value import Worded
 
 
-class Verdict(StrEnum):
+class Verdict(Worded):
     """One word for a whole verification; spoken form and icon belong to it and are used everywhere."""
 
-    REPRODUCED = "reproduced"
-    EQUIVALENT = "equivalent"
-    DIFFERS = "differs"
-    UNAUTHENTICATED = "unauthenticated"
-    ACCOUNTED = "accounted"
-    BUILD_FAILED = "build-failed"
-    INPUTS_MISSING = "inputs-missing"
-    UNSUPPORTED = "unsupported"
-    TIMED_OUT = "timed-out"
-    INFRA_ERROR = "infra-error"
+    icon: str
+    """One character, always shown beside the word and never instead of it."""
+    tone: str
+    """See :class:`rebuilder.site.marks.Mark`."""
+    spoken: str
+    """The verdict as a sentence that needs no documentation."""
 
-    @property
-    def spoken(self) -> str:
-        """The verdict as a sentence that needs no documentation."""
-        return _SPOKEN[self]
-
-    @property
-    def icon(self) -> str:
-        """One character, always shown beside the word and never instead of it."""
-        return _ICONS[self]
+    REPRODUCED = "reproduced", "✓", "good", "Our rebuild is identical to the published file, byte for byte."
+    EQUIVALENT = "equivalent", "≈", "near", "Our rebuild has the same content; only archive metadata differs."
+    DIFFERS = "differs", "≠", "bad", "Our rebuild differs from the published file."
+    UNAUTHENTICATED = (
+        "unauthenticated",
+        "≟",
+        "doubt",
+        "Our rebuild is identical, byte for byte, but nobody signed all that it was built with.",
+    )
+    ACCOUNTED = (
+        "accounted",
+        "☰",
+        "apart",
+        "It was not rebuilt as a whole; every file in it is accounted for, or listed by its digest.",
+    )
+    BUILD_FAILED = "build-failed", "✗", "warn", "Our rebuild did not complete."
+    INPUTS_MISSING = "inputs-missing", "∅", "warn", "Something the rebuild needs cannot be had."
+    UNSUPPORTED = "unsupported", "–", "mute", "This kind of file cannot be rebuilt yet."
+    TIMED_OUT = "timed-out", "◷", "warn", "Our rebuild was stopped at a limit."
+    INFRA_ERROR = "infra-error", "!", "mute", "We could not try: something on our side failed."
 
     @property
     def confirms(self) -> bool:
@@ -45,57 +52,23 @@ class Verdict(StrEnum):
         return self is not Verdict.INFRA_ERROR
 
 
-class Kind(StrEnum):
+class Kind(Worded):
     """Sub-kind of ``differs``."""
 
-    UNSTABLE = "unstable"
+    word: str
+    """The verdict with the sub-kind, in a few words."""
+    spoken: str
+    """The sub-kind as a sentence."""
+
+    UNSTABLE = (
+        "unstable",
+        "Differs, and the build is not deterministic",
+        "Two rebuilds of the same definition also differ from each other: the build is not deterministic.",
+    )
     """Two rebuilds of one definition also differ from each other."""
-    STABLE = "stable"
+    STABLE = (
+        "stable",
+        "Differs, every time the same way",
+        "Two rebuilds had the same content, which is not that of the published file.",
+    )
     """Two rebuilds have the same content, and the published file has another."""
-
-    @property
-    def word(self) -> str:
-        """The verdict with the sub-kind, in a few words."""
-        return _KIND_WORDS[self]
-
-    @property
-    def spoken(self) -> str:
-        """The sub-kind as a sentence."""
-        return _KIND_SPOKEN[self]
-
-
-_SPOKEN = {
-    Verdict.REPRODUCED: "Our rebuild is identical to the published file, byte for byte.",
-    Verdict.EQUIVALENT: "Our rebuild has the same content; only archive metadata differs.",
-    Verdict.DIFFERS: "Our rebuild differs from the published file.",
-    Verdict.UNAUTHENTICATED: "Our rebuild is identical, byte for byte, but nobody signed all that it was built with.",
-    Verdict.ACCOUNTED: "It was not rebuilt as a whole; every file in it is accounted for, or listed by its digest.",
-    Verdict.BUILD_FAILED: "Our rebuild did not complete.",
-    Verdict.INPUTS_MISSING: "Something the rebuild needs cannot be had.",
-    Verdict.UNSUPPORTED: "This kind of file cannot be rebuilt yet.",
-    Verdict.TIMED_OUT: "Our rebuild was stopped at a limit.",
-    Verdict.INFRA_ERROR: "We could not try: something on our side failed.",
-}
-
-_ICONS = {
-    Verdict.REPRODUCED: "✓",
-    Verdict.EQUIVALENT: "≈",
-    Verdict.DIFFERS: "≠",
-    Verdict.UNAUTHENTICATED: "≟",
-    Verdict.ACCOUNTED: "☰",
-    Verdict.BUILD_FAILED: "✗",
-    Verdict.INPUTS_MISSING: "∅",
-    Verdict.UNSUPPORTED: "–",
-    Verdict.TIMED_OUT: "◷",
-    Verdict.INFRA_ERROR: "!",
-}
-
-_KIND_WORDS = {
-    Kind.UNSTABLE: "Differs, and the build is not deterministic",
-    Kind.STABLE: "Differs, every time the same way",
-}
-
-_KIND_SPOKEN = {
-    Kind.UNSTABLE: "Two rebuilds of the same definition also differ from each other: the build is not deterministic.",
-    Kind.STABLE: "Two rebuilds had the same content, which is not that of the published file.",
-}

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from rebuilder.model.definition import Limits
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Value, Worded
 
 
-class Reason(StrEnum):
+class Reason(Worded):
     """Why an artifact is to be looked at; the order is the order of priority."""
 
-    ASKED = "asked"
+    words: str
+
+    ASKED = "asked", "asked for by hand"
     """Somebody asked for it by hand."""
-    RELEASE = "release"
+    RELEASE = "release", "new release"
     """It is new."""
-    REGRESSION = "regression"
+    REGRESSION = "regression", "may be worse than before"
     """A quick look found what was better before: looked at in full."""
-    RETRY = "retry"
+    RETRY = "retry", "another try"
     """The attempt before failed in a way that may pass."""
-    RECHECK = "recheck"
+    RECHECK = "recheck", "periodic check"
     """It was verified before and it is time to do it again."""
 
     @property
@@ -29,30 +30,35 @@ class Reason(StrEnum):
         return 20 * list(Reason).index(self)
 
 
-class Tier(StrEnum):
+class Tier(Worded):
     """How thoroughly."""
 
-    QUICK = "quick"
+    words: str
+
+    QUICK = "quick", "quick"
     """The first hypothesis only, from the source archive, with the environment that is there; no repository is asked.
 
     What it does not confirm is looked at in full before anything is said about it, by the command line and the service.
     """
-    SOURCE = "source"
+    SOURCE = "source", "source archive only"
     """All hypotheses, from the source archive; no repository is asked."""
-    FULL = "full"
+    FULL = "full", "full"
     """All hypotheses, the steps from the commit, a repeat build for stability, diffoscope."""
 
 
-class Check(StrEnum):
+class Check(Worded):
     """What is done with the artifact."""
 
-    VERIFY = "verify"
+    words: str
+    """Behind those of the tier; mostly nothing."""
+
+    VERIFY = "verify", ""
     """Evidence is collected anew, and hypotheses are tried."""
-    INPUTS = "inputs"
+    INPUTS = "inputs", ", again with the stored inputs"
     """Published bytes are fetched again; the definition that confirmed it is run again from the stored inputs."""
-    REPLAY = "replay"
+    REPLAY = "replay", ", the report run again"
     """The published report is run again from what is kept for it; nothing new is said about the artifact."""
-    ENVIRONMENT = "toolchain"
+    ENVIRONMENT = "toolchain", ", with build environments made anew"
     """As ``verify``, after the build environments were made anew."""
 
 

@@ -46,12 +46,6 @@ _OUTCOMES = {
     Level.DIFFERENT: Outcome.DIFFERS,
 }
 _LEVELS = {outcome: level for level, outcome in _OUTCOMES.items()}
-_SENTENCES = {
-    Outcome.SAME: "A stranger gets the same bytes.",
-    Outcome.SAME_CONTENT: "A stranger gets the same files; what the archives say about them depends on the machine.",
-    Outcome.DIFFERS: "A stranger does not get the same bytes.",
-    Outcome.UNDECIDED: "Whether a stranger gets the same bytes could not be found out.",
-}
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ def examine(
         return Preflight(
             project=tree.name,
             outcome=Outcome.UNDECIDED,
-            sentence=f"{_SENTENCES[Outcome.UNDECIDED]} {project.sentence}",
+            sentence=f"{Outcome.UNDECIDED.sentence} {project.sentence}",
             notes=tuple(_tree_notes(tree)),
             seconds=round(time.monotonic() - start, 3),
         )
@@ -135,7 +129,7 @@ def examine(
     return Preflight(
         project=project.name,
         outcome=outcome,
-        sentence=" ".join((_SENTENCES[outcome], *why)),
+        sentence=" ".join((outcome.sentence, *why)),
         built=tuple(_built(each) for each in made.files),
         compared=tuple(each for each, _ in compared),
         findings=tuple(merged),

@@ -21,13 +21,6 @@ from rebuilder.model.provenance import (
 )
 from rebuilder.provenance.claims import shown
 
-_FORGES = {
-    Forge.GITHUB: "GitHub",
-    Forge.GITLAB: "GitLab",
-    Forge.GOOGLE: "Google",
-    Forge.CIRCLECI: "CircleCI",
-    Forge.OTHER: "another forge",
-}
 _WITHOUT_PUBLISHER = {
     ProvenanceStatus.ABSENT: "has no attestation",
     ProvenanceStatus.INVALID: "has an attestation that does not hold",
@@ -41,7 +34,7 @@ def _described(publisher: Publisher | RememberedPublisher) -> str:
     """A publisher in a few words."""
     who = publisher.account if isinstance(publisher, RememberedPublisher) else account(publisher)
     parts = [text(each) for each in (publisher.repository, who) if each]
-    return f"{' by '.join(parts) or 'an unnamed publisher'} ({_FORGES[publisher.forge]})"
+    return f"{' by '.join(parts) or 'an unnamed publisher'} ({publisher.forge.words})"
 
 
 def text(foreign: str | None) -> str:
@@ -116,7 +109,7 @@ def _place(provenance: Provenance, publisher: Publisher, wanted: Expectation) ->
     broken = []
     forge = wanted.forge or _own_forge(wanted.repository)
     if forge is not None and publisher.forge is not forge:
-        broken.append(f"the forge {_FORGES[forge]}, not {_FORGES[publisher.forge]}")
+        broken.append(f"the forge {forge.words}, not {publisher.forge.words}")
     sources: set[str | None] = {publisher.repository} if publisher.repository else _stated(provenance, publisher)
     if wanted.repository and not all(_is_same(wanted.repository, each) for each in sources):
         broken.append(f"the repository {text(wanted.repository)}, not {_all(sources)}")
@@ -251,7 +244,7 @@ def _differences(publisher: Publisher, remembered: RememberedPublisher, wanted: 
     same_forge = publisher.forge is remembered.forge
     found = []
     if not same_forge and not (wanted.forge or wanted.repository):
-        found.append(f"another forge ({_FORGES[publisher.forge]} instead of {_FORGES[remembered.forge]})")
+        found.append(f"another forge ({publisher.forge.words} instead of {remembered.forge.words})")
     if not wanted.repository:
         found += _other_repository(publisher, remembered, same_forge=same_forge)
     if same_forge and not wanted.account:

@@ -12,7 +12,6 @@ from rebuilder.model.alarm import AlarmKind, RecordedAlarm
 from rebuilder.model.report import Summary, page_path
 from rebuilder.site.display import SHORT, moment, visible
 from rebuilder.site.kinds import address as href
-from rebuilder.site.marks import alarm_words
 from rebuilder.site.pages.lists import project_path
 from rebuilder.site.rows import row
 from rebuilder.site.writing import Writer
@@ -101,7 +100,7 @@ def _alarm(each: RecordedAlarm, page: Summary | None) -> _Entry:
         path = page_path(page.ecosystem, page.name, page.version, page.filename, page.sha256)
         where = f"{href(path)}/index.html"
     subject = each.alarm.filename or each.alarm.purl
-    title = f"{alarm_words(each.alarm.kind)}{': ' if subject else ''}{subject}"
+    title = f"{each.alarm.kind.heading}{': ' if subject else ''}{subject}"
     return _Entry(f"alarm {each.number}", title, each.alarm.sentence, where, each.alarm.raised)
 
 

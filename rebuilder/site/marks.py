@@ -26,19 +26,6 @@ class Mark:
     spoken: str
 
 
-_TONES = {
-    Verdict.REPRODUCED: "good",
-    Verdict.EQUIVALENT: "near",
-    Verdict.DIFFERS: "bad",
-    Verdict.UNAUTHENTICATED: "doubt",
-    Verdict.ACCOUNTED: "apart",
-    Verdict.BUILD_FAILED: "warn",
-    Verdict.INPUTS_MISSING: "warn",
-    Verdict.TIMED_OUT: "warn",
-    Verdict.UNSUPPORTED: "mute",
-    Verdict.INFRA_ERROR: "mute",
-}
-
 UNTESTED = Mark("untested", "○", "Not yet tested", "mute", "We know of this file and have not tried it yet.")
 """Files without a verdict: they count in every denominator."""
 
@@ -68,34 +55,6 @@ def standing_mark(name: str) -> Mark:
     return REVOKED if name == REVOKED.name else mark(Verdict(name))
 
 
-_ALARMS = {
-    "digest-changed": "Published bytes changed",
-    "unknown-digest": "A local file is not the published one",
-    "store-corrupt": "Our own store was damaged",
-    "attestation-invalid": "An attestation does not hold",
-    "attestation-vanished": "Earlier releases were attested, this one is not",
-    "publisher-changed": "Another publisher or repository than before",
-    "tag-moved": "A tag leads elsewhere",
-    "expectation-broken": "Not what the settings expect of the publisher",
-    "contradictory": "Readers disagree about what this file holds",
-    "unaccounted": "Something in this file is executed and not in its source",
-    "steps-disagree": "One step of the trail passes, and another differs",
-    "copy-in-source": "The source holds the file that is built from it",
-    "regression": "Confirmed before, and not any more",
-    "runner-refused": "The answer of a runner does not count",
-    "runners-disagree": "Two runners built different files",
-    "replay-lost": "A report gives the same bytes no more",
-    "given-up": "Tried again and again in vain",
-    "failure-rate": "Too many of our attempts fail",
-    "queue-age": "Work waits too long",
-    "disk": "The store is nearly full",
-    "key-expiry": "The signing key is due to be replaced",
-    "index-unreachable": "A registry does not answer",
-    "schedule-broken": "A schedule file cannot be used",
-    "watch-overdue": "A watch was not checked when it should have been",
-    "project-missing": "A watched project does not exist",
-}
-
 _SEVERITIES = {
     Severity.PAGE: Mark("page", "‼", "Urgent", "bad", "Told at any hour."),
     Severity.TICKET: Mark("ticket", "⚑", "Ticket", "warn", "Can wait for working hours."),
@@ -107,7 +66,7 @@ def mark(verdict: Verdict, kind: Kind | None = None, rebuilds: str | None = None
     word = verdict.value.replace("-", " ").capitalize() if kind is None else kind.word
     more = rebuilds or (kind.spoken if kind is not None else None)
     spoken = f"{verdict.spoken} {more}" if more else verdict.spoken
-    return Mark(verdict.value, verdict.icon, word, _TONES[verdict], spoken)
+    return Mark(verdict.value, verdict.icon, word, verdict.tone, spoken)
 
 
 def severity_mark(severity: Severity) -> Mark:
@@ -120,11 +79,6 @@ def digest_rows(alarm: Alarm) -> tuple[tuple[str, str], ...]:
     known, found = ("Published", "On a disk") if alarm.kind is AlarmKind.UNKNOWN_DIGEST else ("Before", "Now")
     rows = ((f"{known}, SHA-256", alarm.known_sha256), (f"{found}, SHA-256", alarm.found_sha256))
     return tuple((label, digest) for label, digest in rows if digest is not None)
-
-
-def alarm_words(kind: AlarmKind) -> str:
-    """Heading of an alarm."""
-    return _ALARMS.get(kind.value, kind.value.replace("-", " ").capitalize())
 
 
 def ecosystem_words(ecosystem: str) -> str:

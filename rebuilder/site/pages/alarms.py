@@ -10,7 +10,7 @@ from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.report import Summary
 from rebuilder.model.value import sha256_hex
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
-from rebuilder.site.marks import Mark, alarm_words, digest_rows, severity_mark
+from rebuilder.site.marks import Mark, digest_rows, severity_mark
 
 MOST_CAUSES = 200
 """Causes of open alarms on the page; ``index.json`` has every alarm."""
@@ -126,7 +126,7 @@ def _group(group: Sequence[RecordedAlarm], pages: Pages, limit: int) -> AlarmGro
     return AlarmGroup(
         anchor=f"cause-{sha256_hex(newest.alarm.group.encode('utf-8', 'backslashreplace'))[:16]}",
         mark=severity_mark(_worst(group)),
-        heading=alarm_words(newest.alarm.kind),
+        heading=newest.alarm.kind.heading,
         subject=_subject(newest) if len(group) == 1 else "",
         sentence=visible(newest.alarm.sentence, limit),
         first=moment(min(each.alarm.raised for each in group)),
@@ -153,7 +153,7 @@ def _row(each: RecordedAlarm, pages: Pages, closed: datetime | None = None) -> A
     page = pages.get((each.alarm.purl, each.alarm.filename))
     return AlarmRow(
         number=each.number,
-        heading=alarm_words(each.alarm.kind),
+        heading=each.alarm.kind.heading,
         subject=_subject(each),
         href=page_href("", page) if page else None,
         sentence=visible(each.alarm.sentence, LONG),

@@ -17,7 +17,7 @@ from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.documents import IncidentEntry
-from rebuilder.site.marks import Mark, alarm_words, digest_rows, ecosystem_words, mark
+from rebuilder.site.marks import Mark, digest_rows, ecosystem_words, mark
 from rebuilder.site.pages.incident import IncidentLink, incident_links
 from rebuilder.site.rows import HistorySection, history_section
 from rebuilder.site.sections.accounting import AccountingSection, accounting_section
@@ -34,18 +34,6 @@ from rebuilder.site.sections.build import BuildSection, Fact, build_section, sou
 from rebuilder.site.sections.provenance import ProvenanceSection, provenance_section
 from rebuilder.site.sections.trail import TrailSection, trail_section
 from rebuilder.site.sections.why import WhySection, why_section
-
-_STAGES = {
-    Stage.FETCH: "Fetching what was published",
-    Stage.ATTESTATIONS: "Checking what upstream signed",
-    Stage.ENVIRONMENT: "Checking the build environment",
-    Stage.RESOLVE: "Choosing build dependencies",
-    Stage.BUILD: "Building",
-    Stage.COMPARE: "Comparing",
-    Stage.DIFFOSCOPE: "Explaining the differences",
-    Stage.SIGN: "Signing",
-    Stage.PUBLISH: "Publishing",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +262,7 @@ def failed(report: Report) -> bool:
 def alarm_note(alarm: Alarm, href: str | None = None, recorded: RecordedAlarm | None = None) -> AlarmNote:
     """An alarm as pages show it; ``recorded`` is what became of it, where that is known."""
     return AlarmNote(
-        heading=alarm_words(alarm.kind),
+        heading=alarm.kind.heading,
         filename=visible(alarm.filename or alarm.purl, SHORT),
         sentence=visible(alarm.sentence, LONG),
         raised=moment(alarm.raised),
@@ -329,7 +317,7 @@ def _published(report: Report) -> tuple[Fact, ...]:
 def _stages(report: Report) -> tuple[StageRow, ...]:
     longest = max(report.seconds.values(), default=0.0) or 1.0
     return tuple(
-        StageRow(_STAGES[stage], duration(report.seconds[stage]), round(100 * report.seconds[stage] / longest, 1))
+        StageRow(stage.words, duration(report.seconds[stage]), round(100 * report.seconds[stage] / longest, 1))
         for stage in Stage
         if stage in report.seconds
     )

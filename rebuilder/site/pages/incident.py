@@ -5,31 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.incident import Again, Answer, Incident, Shared, Touched, What
-from rebuilder.model.replay import ReplayOutcome
+from rebuilder.model.incident import Again, Answer, Incident, Shared, Touched
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
 from rebuilder.site.documents import IncidentEntry
 from rebuilder.site.kinds import data_path
 from rebuilder.site.marks import Mark, mark
 
-_WHAT = {
-    What.ARTIFACT: "Published file",
-    What.DEPENDENCY: "Something that builds read",
-    What.ENVIRONMENT: "Build environment",
-    What.RUNNER: "Runner",
-    What.KEY: "Signing key",
-    What.PUBLISHER: "Publisher",
-}
 _FROM_SOURCE = {
     "yes": Mark("yes", "✓", "Yes", "good", "It is the file that its source gives."),
     "no": Mark("no", "≠", "No", "bad", "It is not the file that its source gives."),
     "not known": Mark("not-known", "?", "Not known", "mute", "Whether its source gives it is not known."),
-}
-_AGAIN = {
-    ReplayOutcome.AGREES: "Run again from the stored inputs: the same bytes.",
-    ReplayOutcome.DIFFERS: "Run again from the stored inputs: OTHER bytes than were signed.",
-    ReplayOutcome.VARIES: "Run again from the stored inputs: other bytes each time, as the report says.",
-    ReplayOutcome.NOT_REPLAYED: "It could not be run again.",
 }
 ROOT = "../../"
 
@@ -106,7 +91,7 @@ def incident_page(incident: Incident, key_id: str) -> IncidentPage:
         root=ROOT,
         asked=visible(incident.asked, SHORT),
         when=moment(incident.looked),
-        suspects=tuple((_WHAT[each.what], visible(each.name, SHORT), each.digest) for each in incident.suspects),
+        suspects=tuple((each.what.words, visible(each.name, SHORT), each.digest) for each in incident.suspects),
         answers=tuple(map(_answer, incident.answers)),
         shared=tuple(map(_shared, incident.shared)),
         proposals=tuple((visible(each.command, LONG), visible(each.reason, LONG)) for each in incident.proposals),
@@ -134,13 +119,13 @@ def _answer(answer: Answer) -> AnswerRow:
 
 
 def _again(again: Again | None) -> str | None:
-    return f"{_AGAIN[again.outcome]} {visible(again.sentence, LONG)}" if again is not None else None
+    return f"{again.outcome.sentence} {visible(again.sentence, LONG)}" if again is not None else None
 
 
 def _shared(shared: Shared) -> SharedRow:
     hidden = shared.total - len(shared.files)
     return SharedRow(
-        what=_WHAT[shared.what],
+        what=shared.what.words,
         name=visible(shared.name, SHORT),
         digest=shared.digest,
         number=count(shared.total, "file", "files"),

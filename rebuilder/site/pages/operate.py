@@ -13,7 +13,7 @@ from rebuilder.model.operations import Cost, FailureGroup, Operations, QueueEntr
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
-from rebuilder.model.work import Check, Reason, Tier
+from rebuilder.model.work import Reason, Tier
 from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways, share
 from rebuilder.site.display import SHORT, Moment, count, duration, memory, moment, span, visible
@@ -93,21 +93,6 @@ MOST_RUNNERS = 100
 MOST_FAILURES = 30
 MOST_SHARES = 20
 """Rows of the queue by watch."""
-
-_REASONS = {
-    Reason.ASKED: "asked for by hand",
-    Reason.RELEASE: "new release",
-    Reason.REGRESSION: "may be worse than before",
-    Reason.RETRY: "another try",
-    Reason.RECHECK: "periodic check",
-}
-_TIERS = {Tier.QUICK: "quick", Tier.SOURCE: "source archive only", Tier.FULL: "full"}
-_CHECKS = {
-    Check.VERIFY: "",
-    Check.REPLAY: ", the report run again",
-    Check.INPUTS: ", again with the stored inputs",
-    Check.ENVIRONMENT: ", with build environments made anew",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +280,7 @@ def _state(alarms: Sequence[RecordedAlarm], *, mostly_failed: bool) -> dict[str,
 def _work(each: QueueEntry, now: datetime) -> WorkRow:
     watch = f" (watch “{visible(each.watch, SHORT)}”)" if each.watch else ""
     tries = f"{_ordinal(each.tries + 1)} try" if each.tries else ""
-    reason = "" if each.reason is Reason.RETRY and tries else _REASONS[each.reason]
+    reason = "" if each.reason is Reason.RETRY and tries else each.reason.words
     nudge = each.priority - each.reason.priority if each.priority is not None else 0
     urgency = f"{'sooner' if nudge < 0 else 'later'} by {abs(nudge)}" if nudge else ""
     why = ", ".join(filter(None, (reason, tries, urgency)))
@@ -303,7 +288,7 @@ def _work(each: QueueEntry, now: datetime) -> WorkRow:
         filename=visible(each.filename, SHORT),
         purl=visible(each.purl, SHORT),
         why=f"{why[0].upper()}{why[1:]}{watch}",
-        how=_TIERS[each.tier] + _CHECKS[each.check],
+        how=each.tier.words + each.check.words,
         worker=_worker(each.owner) if each.owner else None,
         since=moment(each.created),
         age=span(now - each.created),
@@ -331,7 +316,7 @@ def _queued(queue: QueueState) -> int:
 
 def _by_reason(queue: QueueState) -> tuple[Share, ...]:
     whole = sum(queue.by_reason.values())
-    found = [(_REASONS[each], queue.by_reason.get(each, 0)) for each in Reason]
+    found = [(each.words, queue.by_reason.get(each, 0)) for each in Reason]
     return tuple(share(label, number, whole) for label, number in found if number)
 
 
@@ -365,7 +350,7 @@ def _cost(tier: Tier, cost: Cost) -> CostRow:
         return f"{said(spread.median)}, up to {said(spread.p95)}" if spread else "not measured"
 
     return CostRow(
-        tier=_TIERS[tier],
+        tier=tier.words,
         files=count(cost.files, "file", "files"),
         cpu=spread_of(cost.cpu, duration),
         fetched=spread_of(cost.fetched, memory),

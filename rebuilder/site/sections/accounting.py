@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.accounting import Accounting, CompiledHere, Content, How, MemberAccount
+from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
 from rebuilder.site.counts import percent
 from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, size, visible
 from rebuilder.site.sections.attempt import outcome_words
@@ -72,14 +72,6 @@ class AccountingSection:
     """The build whose compiled code was compared."""
 
 
-_KINDS = {
-    Content.PYTHON: "Python",
-    Content.STARTUP: "run when Python starts",
-    Content.SCRIPT: "script",
-    Content.COMPILED: "compiled code",
-    Content.METADATA: "metadata of the wheel",
-    Content.DATA: "data",
-}
 _ACCUSING = (
     "Executed, and not from the source",
     "bad",
@@ -183,7 +175,7 @@ def _row(member: MemberAccount) -> AccountRow:
         said.append(visible(member.detail, LONG))
     return AccountRow(
         path=visible(member.path, _NAME),
-        what=_KINDS[member.kind],
+        what=member.kind.words,
         size=size(member.size),
         sha256=digest(member.sha256),
         why=" ".join(said),

@@ -22,16 +22,6 @@ _LEVELS = {
     Level.DIFFERENT: ("≠ Different", "bad"),
 }
 
-_CHANGES = {
-    MemberChange.ADDED: "only in our rebuild",
-    MemberChange.MISSING: "only in the published file",
-    MemberChange.CONTENT: "content differs",
-    MemberChange.MODE: "file mode differs",
-    MemberChange.LINK: "link target differs",
-    MemberChange.KIND: "kind of entry differs",
-    MemberChange.METADATA: "archive metadata differs",
-}
-
 
 _SIDES = re.compile(r" (?=(?:published|rebuilt) “)")
 
@@ -202,7 +192,7 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
         problem=visible(comparison.problem) if comparison.problem else None,
         normalisations=tuple(NamedRow(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
         differences=tuple(
-            DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail), _parts(each.detail))
+            DifferenceRow(visible(each.member, 200), each.change.words, visible(each.detail), _parts(each.detail))
             for each in shown
         ),
         total=_total(total, comparison),

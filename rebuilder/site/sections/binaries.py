@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from rebuilder.model.accounting import Accounting, MemberAccount
 from rebuilder.model.binary import (
     BinaryFacts,
-    BinaryFormat,
     BinaryImage,
     CodeComparison,
     Compiler,
     Hardening,
-    Protection,
     Vendored,
 )
 from rebuilder.site.display import SHORT, Digest, count, digest, size, visible
@@ -23,22 +21,6 @@ MOST_SHOWN = 200
 """Files that a page has; the report has all."""
 _LISTED = 40
 """Names of one kind that a page has."""
-_FORMATS = {BinaryFormat.ELF: "ELF", BinaryFormat.MACHO: "Mach-O", BinaryFormat.PE: "PE (Windows)"}
-_PROTECTIONS = {
-    Protection.NX: "stack without code (NX)",
-    Protection.PIE: "code at any address",
-    Protection.ASLR: "code at any address (ASLR)",
-    Protection.RELRO: "imports read-only (RELRO)",
-    Protection.BIND_NOW: "imports bound at start",
-    Protection.STACK_PROTECTOR: "stack protector",
-    Protection.FORTIFY: "checked C functions (FORTIFY)",
-    Protection.CFG: "Control Flow Guard",
-    Protection.IBT: "indirect branch tracking (CET)",
-    Protection.SHADOW_STACK: "shadow stack (CET)",
-    Protection.BTI: "branch targets (BTI)",
-    Protection.PAC: "pointer authentication (PAC)",
-    Protection.SIGNATURE: "signature for the system",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +107,7 @@ def _maker(image: BinaryImage) -> str | None:
 def _file(member: MemberAccount, facts: BinaryFacts) -> BinaryView:
     kinds = dict.fromkeys(f"{visible(each.architecture, 40)} {visible(each.kind, 40)}" for each in facts.images)
     makers = dict.fromkeys(filter(None, map(_maker, facts.images)))
-    parts = [f"{_FORMATS[facts.format]}, {', '.join(kinds) or 'not readable'}", *makers]
+    parts = [f"{facts.format.words}, {', '.join(kinds) or 'not readable'}", *makers]
     if facts.vendored is not None:
         parts.append(f"brought along by {visible(facts.vendored.tool, 40)}")
     return BinaryView(
@@ -204,7 +186,7 @@ def _compiler(compiler: Compiler) -> str:
 
 
 def _protection(protection: Hardening) -> str:
-    name = _PROTECTIONS[protection.name]
+    name = protection.name.words
     told = f"✓ {name}" if protection.on else f"– {name}: off"
     return f"{told} ({protection.detail.rstrip('.')})" if protection.detail else told
 

@@ -11,7 +11,6 @@ from rebuilder.model.provenance import (
     ClaimedPublisher,
     FindingKind,
     Forge,
-    Form,
     Provenance,
     ProvenanceStatus,
     Publisher,
@@ -43,43 +42,7 @@ _NAMED_ONLY = Mark(
     "absent", "○", "Absent", "warn", "This index names a signed statement for this file, and does not have it."
 )
 
-_HEADINGS = {
-    FindingKind.PUBLISHER_DIFFERS: "The index names another publisher than the certificate",
-    FindingKind.ENVIRONMENT_UNCONFIRMED: "An environment that no signature confirms",
-    FindingKind.UNKNOWN_FIELD: "A field that was ignored",
-    FindingKind.SOURCE_DIFFERS: "Statement and certificate name different sources",
-    FindingKind.NO_PUBLISH_ATTESTATION: "The registry’s own attestation is missing",
-    FindingKind.UNSIGNED_TIME: "A time that nobody signed",
-    FindingKind.PUBLISHER_CHANGED: "Publisher changed",
-    FindingKind.REPOSITORY_RENAMED: "Repository renamed",
-    FindingKind.WORKFLOW_CHANGED: "Workflow changed",
-    FindingKind.ATTESTATION_VANISHED: "Attestation vanished",
-    FindingKind.ATTESTATION_NOT_CHECKABLE: "An attestation of the same publisher that cannot be checked",
-    FindingKind.ATTESTATION_MISSING: "The index names an attestation that it does not have",
-    FindingKind.EXPECTATION_BROKEN: "Not what was expected",
-}
-_LOUD = {
-    FindingKind.PUBLISHER_DIFFERS,
-    FindingKind.SOURCE_DIFFERS,
-    FindingKind.PUBLISHER_CHANGED,
-    FindingKind.ATTESTATION_VANISHED,
-    FindingKind.ATTESTATION_NOT_CHECKABLE,
-    FindingKind.ATTESTATION_MISSING,
-    FindingKind.EXPECTATION_BROKEN,
-}
 
-_FORGES = {
-    Forge.GITHUB: "GitHub",
-    Forge.GITLAB: "GitLab",
-    Forge.GOOGLE: "Google",
-    Forge.CIRCLECI: "CircleCI",
-    Forge.OTHER: "Another",
-}
-_FORMS = {
-    Form.PYPI_ATTESTATION: "Attestation",
-    Form.NPM_ATTESTATION: "Attestation",
-    Form.REGISTRY_SIGNATURE: "Signature of the registry",
-}
 _CLAIMS = {
     "repository": "Repository",
     "vcs_origin": "Repository",
@@ -155,9 +118,7 @@ def provenance_section(provenance: Provenance | None) -> ProvenanceSection | Non
         return None
     accepted = provenance.publisher
     publisher = accepted or next((each.publisher for each in provenance.results if each.publisher), None)
-    findings = [
-        FindingNote(_HEADINGS[each.kind], visible(each.sentence), each.kind in _LOUD) for each in provenance.findings
-    ]
+    findings = [FindingNote(each.kind.heading, visible(each.sentence), each.kind.loud) for each in provenance.findings]
     return ProvenanceSection(
         mark=_mark(provenance),
         sentence=visible(provenance.sentence, LONG),
@@ -203,7 +164,7 @@ def _signed(provenance: Provenance, publisher: Publisher | None) -> Sequence[tup
     repository = publisher.repository or (stated.repository if stated else None)
     commit = publisher.commit or (stated.commit if stated else None)
     return (
-        ("Forge", _FORGES[publisher.forge], None),
+        ("Forge", publisher.forge.words.replace("another", "Another"), None),
         ("Repository", repository, secure_link(repository)),
         ("Workflow", publisher.workflow, None),
         ("Environment", publisher.environment, None),
@@ -247,7 +208,7 @@ def _result(result: AttestationResult) -> ResultRow:
     if result.not_before is not None and result.not_after is not None:
         validity = f"Certificate valid from {moment(result.not_before).text} to {moment(result.not_after).text}"
     return ResultRow(
-        form=_FORMS[result.form],
+        form=result.form.words,
         predicate=visible(result.predicate_type, SHORT) if result.predicate_type else "predicate not known",
         digest=digest(result.sha256),
         mark=_STATUS[result.status],
