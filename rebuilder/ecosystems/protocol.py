@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,28 @@ from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher, Sources
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What upstream signed about an artifact, and about the source archive beside it."""
+
+    artifact: Provenance
+    source: Provenance | None = None
+    expected: str | None = None
+    """The repository that the settings expect the artifact to come from."""
+
+
+@dataclass(frozen=True)
+class StepTask:
+    """One of :meth:`Ecosystem.steps`, and what it is planned with."""
+
+    step: Step
+    evidence: Evidence
+    limits: Limits
+    """What one build may use."""
+    commit: SourceCommit | None = None
+    """What a step from a commit starts from."""
 
 
 class Ecosystem(Protocol):
@@ -108,26 +131,15 @@ class Ecosystem(Protocol):
         """
         return SourceTrail()
 
-    def next(
-        self,
-        step: Step,
-        evidence: Evidence,
-        history: History,
-        *,
-        limits: Limits,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
+    def next(self, task: StepTask, history: History) -> Hypothesis | Obstacle | None:
         """What is to be tried next for a step, planned from recorded attempts alone.
 
         The same history gives the same answer in any process, as long as the registry says the same; asking again is
         cheap. See :mod:`rebuilder.model.attempt`.
 
         Args:
-            step: One of :meth:`steps`.
-            evidence: What :meth:`evidence` gave.
+            task: The step, and what it is planned with.
             history: What was tried for this artifact so far, for all steps.
-            limits: What one build may use.
-            commit: What a step from a commit starts from.
 
         Returns:
             A hypothesis that is not in the history, most likely first; what kept the step from having (more of)
@@ -136,7 +148,7 @@ class Ecosystem(Protocol):
         Raises:
             UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
-        return evidence.obstacle
+        return task.evidence.obstacle
 
     def project(self, tree: ProjectTree) -> Project | Obstacle:
         """How a maintainer's own tree is built, as of today; or what keeps it from being built here.
@@ -165,23 +177,13 @@ class Ecosystem(Protocol):
         """Remember which hypothesis came out, so that it is tried sooner next time; called once an artifact."""
         return
 
-    def origin(
-        self,
-        evidence: Evidence,
-        provenance: Provenance | None,
-        source_provenance: Provenance | None,
-        sources: Sources,
-        *,
-        expected: str | None = None,
-    ) -> Origin | None:
+    def origin(self, evidence: Evidence, signed: Signed, sources: Sources) -> Origin | None:
         """Say which commit the artifact comes from, and who says so; None when nobody names a repository.
 
         Args:
             evidence: What :meth:`evidence` gave.
-            provenance: What checking the attestations of the artifact said; None when it was not checked.
-            source_provenance: The same for the published source archive.
+            signed: What checking its attestations said.
             sources: Where tags are looked up; asked only when no verified attestation names a commit.
-            expected: The repository that the settings expect it to come from.
 
         Raises:
             UnavailableError, StoreError: see :meth:`Sources.tags`.

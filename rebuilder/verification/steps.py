@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import Limits
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree, Submodule
 from rebuilder.model.graph import SourceCommit, SourceTrail, Step, source_id
-from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Sources
@@ -23,14 +22,6 @@ from rebuilder.verification.attempts import AttemptRunner
 
 MOST_CHANGES = 500
 """File changes kept in a report; the count of all is kept beside them."""
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What upstream signed about the artifact, and about the source archive beside it."""
-
-    artifact: Provenance
-    source: Provenance | None
 
 
 @dataclass(frozen=True)
@@ -54,10 +45,11 @@ class StepVerifier:
             evidence.registry_signatures,
             refused=evidence.provenance_refused,
         )
+        expected = self.checker.expected_repository(evidence.artifact)
         if evidence.source_file is None or evidence.source_provenance_sha256 is None:
-            return Signed(artifact, None)
+            return Signed(artifact, None, expected)
         archive = evidence.artifact.replace(file=evidence.source_file)
-        return Signed(artifact, self.checker.check(archive, evidence.source_provenance_sha256))
+        return Signed(artifact, self.checker.check(archive, evidence.source_provenance_sha256), expected)
 
     def from_published(
         self, ecosystem: Ecosystem, evidence: Evidence, tried: AttemptRunner, limits: Limits, *, most: int | None = None
@@ -71,7 +63,9 @@ class StepVerifier:
         graph = ecosystem.steps(evidence)
         for step in graph.steps:
             if not graph.from_commit(step):
-                obstacle = tried.follow(partial(ecosystem.next, step, evidence, limits=limits), most=most) or obstacle
+                obstacle = (
+                    tried.follow(partial(ecosystem.next, StepTask(step, evidence, limits)), most=most) or obstacle
+                )
         return obstacle
 
     def from_commit(
@@ -83,8 +77,7 @@ class StepVerifier:
             UnavailableError, StoreError, SandboxFaultError, …: see the protocols.
         """
         self.stopwatch.stage(Stage.FETCH, "where it comes from")
-        expected = self.checker.expected_repository(evidence.artifact)
-        origin = ecosystem.origin(evidence, signed.artifact, signed.source, self.sources, expected=expected)
+        origin = ecosystem.origin(evidence, signed, self.sources)
         trail = ecosystem.steps(evidence, origin).replace(origin=origin)
         trail = trail.replace(findings=origin.findings if origin is not None else ())
         if origin is None or origin.commit is None:
@@ -100,7 +93,7 @@ class StepVerifier:
             tree = self.sources.with_history(tree)
             commit = commit.replace(tree=tree)
         obstacles = {
-            each.name: tried.follow(partial(ecosystem.next, each, evidence, limits=limits, commit=commit))
+            each.name: tried.follow(partial(ecosystem.next, StepTask(each, evidence, limits, commit)))
             for each in committed
         }
         compared = ecosystem.tree_changes(evidence, commit, self.sources, tried.attempts)

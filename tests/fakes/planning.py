@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, StepTask
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
@@ -61,7 +61,7 @@ def from_published(ecosystem: Ecosystem, evidence: Evidence) -> Planning:
     """The plan for the step from the source archive."""
     graph = ecosystem.steps(evidence)
     [step] = [each for each in graph.steps if not graph.from_commit(each)]
-    return Planning(partial(ecosystem.next, step, evidence, limits=Limits()))
+    return Planning(partial(ecosystem.next, StepTask(step, evidence, Limits())))
 
 
 def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: SourceTree) -> Planning:
@@ -73,7 +73,7 @@ def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: 
         graph = ecosystem.steps(evidence, origin)
         for step in graph.steps:
             if graph.from_commit(step):
-                found = ecosystem.next(step, evidence, history, limits=Limits(), commit=commit)
+                found = ecosystem.next(StepTask(step, evidence, Limits(), commit), history)
                 if isinstance(found, Hypothesis):
                     return found
                 obstacle = obstacle or found

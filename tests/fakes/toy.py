@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from rebuilder.ecosystems.conventions import Context, Conventions
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, StepTask
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.graph import Node, NodeKind, Origin, SourceCommit, SourceTrail, Step, file_node, source_id
+from rebuilder.model.graph import Node, NodeKind, Origin, SourceTrail, Step, file_node, source_id
 from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs
 
@@ -79,16 +79,9 @@ class Toy(Ecosystem):
         end = file_node(NodeKind.ARTIFACT, evidence.artifact.file)
         return SourceTrail(nodes=(start, end), steps=(Step(name="whisper-to-shout", start=start.id, end=end.id),))
 
-    def next(
-        self,
-        step: Step,
-        evidence: Evidence,
-        history: History,
-        *,
-        limits: Limits,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
+    def next(self, task: StepTask, history: History) -> Hypothesis | Obstacle | None:
         """Shout."""
+        evidence = task.evidence
         sha256 = evidence.index_sha256
         hypothesis = Hypothesis(
             name="shout",
@@ -102,7 +95,7 @@ class Toy(Ecosystem):
                 toolchain=EnvironmentRef.model_validate({"name": ENVIRONMENT, "sha256": self._environment}),
                 commands=(("/bin/sh", "-c", f"tr a-z A-Z < /inputs/whisper > /out/{evidence.artifact.filename}"),),
                 environment={"PATH": "/usr/bin:/bin"},
-                limits=limits,
+                limits=task.limits,
             ),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.protocol import StepTask
 from rebuilder.model.artifact import Resolution
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Limit, Output
 from rebuilder.model.comparison import Level
@@ -320,7 +321,7 @@ def test_requirement_that_has_no_wheel() -> None:
     surroundings.publish(make_sdist("idna", "3.10"), make_wheel("idna", "3.10"))
     pypi = surroundings.pypi
     [evidence] = pypi.evidence(pypi.parse("idna"))
-    obstacle = pypi.next(pypi.steps(evidence).steps[1], evidence, History(), limits=Limits())
+    obstacle = pypi.next(StepTask(pypi.steps(evidence).steps[1], evidence, Limits()), History())
     assert isinstance(obstacle, Obstacle)
     assert (Verdict.INPUTS_MISSING, Cause.NOT_SUPPORTED) == (obstacle.verdict, obstacle.cause)
     assert Cause.NOT_SUPPORTED.ours

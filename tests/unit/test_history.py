@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rebuilder.ecosystems.protocol import StepTask
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.model.attempt import Attempt, CannotBeTriedError, History, Hypothesis, Limit, NotTried, Output, plan
 from rebuilder.model.comparison import Level
@@ -69,7 +70,7 @@ class Process:
         graph = self._pypi.steps(self._evidence, self._commit.origin)
         for step in sorted(graph.steps, key=graph.from_commit):
             commit = self._commit if graph.from_commit(step) else None
-            found = self._pypi.next(step, self._evidence, history, limits=Limits(), commit=commit)
+            found = self._pypi.next(StepTask(step, self._evidence, Limits(), commit), history)
             if isinstance(found, Hypothesis):
                 return found
         return None

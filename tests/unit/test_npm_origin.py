@@ -17,6 +17,7 @@ import pytest
 from rebuilder.ecosystems.npm.origin import Release, find_origin, release_tags
 from rebuilder.ecosystems.npm.tarball import Tarball
 from rebuilder.ecosystems.npm.tree_changes import made_here, tarball_changes
+from rebuilder.ecosystems.protocol import Signed
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
@@ -32,6 +33,7 @@ from tests.fakes.repositories import TIME, Repository, make_repository
 
 URL = "https://example.org/owner/project"
 NAME = "thing"
+UNSIGNED = Provenance(status=ProvenanceStatus.ABSENT, sentence="Nothing is signed.")
 
 
 def manifest(version: str = "1.0.0", name: str = NAME, **more: Any) -> str:
@@ -80,7 +82,7 @@ class World:
 
     def origin(self, release: Release, provenance: Provenance | None = None, expected: str | None = None) -> Origin:
         """What is found; fails the test when nobody names a repository."""
-        found = find_origin(release, provenance, self.sources, expected=expected)
+        found = find_origin(release, Signed(provenance or UNSIGNED, expected=expected), self.sources)
         assert found is not None
         return found
 
@@ -315,7 +317,7 @@ def test_the_settings_come_before_package_json(world: World) -> None:
 def test_nobody_names_a_repository(world: World) -> None:
     """Then there is nothing to look into."""
     release = world.release(("package.json", "[]"))
-    assert find_origin(release, None, world.sources) is None
+    assert find_origin(release, Signed(UNSIGNED), world.sources) is None
 
 
 def test_a_repository_that_is_away(world: World) -> None:

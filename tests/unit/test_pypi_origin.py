@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rebuilder.ecosystems.origins import repository_url
+from rebuilder.ecosystems.protocol import Signed
 from rebuilder.ecosystems.pypi.origin import claimed_repository, find_origin, find_tag
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection
@@ -28,6 +29,9 @@ def evidence(metadata: str = "", version: str = "1.2.3") -> Evidence:
     artifact = Artifact(ecosystem="pypi", purl=f"pkg:pypi/x@{version}", name="x", version=version, file=file)
     texts = {f"x-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\n{metadata}"}
     return Evidence(artifact=artifact, index_sha256=SOME, artifact_inspection=Inspection(format="zip", texts=texts))
+
+
+UNSIGNED = Provenance(status=ProvenanceStatus.ABSENT, sentence="Nothing is signed.")
 
 
 def attested(
@@ -66,7 +70,7 @@ class Unasked(FakeSources):
 
 def test_attested_commit_needs_no_look_at_the_repository() -> None:
     """Repository, commit and tag come from the verified attestation alone."""
-    found = find_origin(evidence(), attested(), None, Unasked(MemoryBlobs()))
+    found = find_origin(evidence(), Signed(attested()), Unasked(MemoryBlobs()))
     expected = Origin(
         repository=REPOSITORY,
         commit=SHA,
@@ -79,14 +83,16 @@ def test_attested_commit_needs_no_look_at_the_repository() -> None:
 
 def test_attestation_of_the_source_archive_counts_after_the_artifacts_own() -> None:
     """With two, the artifact's own is taken and the other, if it disagrees, is told."""
-    only = find_origin(evidence(), None, attested(), Unasked(MemoryBlobs()))
+    only = find_origin(evidence(), Signed(UNSIGNED, attested()), Unasked(MemoryBlobs()))
     assert only is not None
     assert (True, SHA) == (only.attested, only.commit)
     assert "of the source archive" in only.sentence
-    agreeing = find_origin(evidence(), attested(), attested(repository=REPOSITORY + ".git"), Unasked(MemoryBlobs()))
+    agreeing = find_origin(
+        evidence(), Signed(attested(), attested(repository=REPOSITORY + ".git")), Unasked(MemoryBlobs())
+    )
     assert agreeing is not None
     assert agreeing.sentence == "A verified attestation names this commit."
-    both = find_origin(evidence(), attested(), attested(OTHER), Unasked(MemoryBlobs()))
+    both = find_origin(evidence(), Signed(attested(), attested(OTHER)), Unasked(MemoryBlobs()))
     assert both is not None
     assert both.commit == SHA
     assert f"names another one: {OTHER}" in both.sentence
@@ -95,12 +101,15 @@ def test_attestation_of_the_source_archive_counts_after_the_artifacts_own() -> N
 @pytest.mark.parametrize("status", [ProvenanceStatus.INVALID, ProvenanceStatus.ABSENT, ProvenanceStatus.NOT_CHECKABLE])
 def test_only_what_is_verified_is_attested(status: ProvenanceStatus) -> None:
     """An attestation that does not hold names nothing."""
-    assert find_origin(evidence(), attested(status=status), attested(status=status), Unasked(MemoryBlobs())) is None
+    assert (
+        find_origin(evidence(), Signed(attested(status=status), attested(status=status)), Unasked(MemoryBlobs()))
+        is None
+    )
 
 
 def test_branch_is_no_tag() -> None:
     """A release made from a branch has no tag."""
-    found = find_origin(evidence(), attested(ref="refs/heads/main"), None, Unasked(MemoryBlobs()))
+    found = find_origin(evidence(), Signed(attested(ref="refs/heads/main")), Unasked(MemoryBlobs()))
     assert found is not None
     assert found.tag is None
 
@@ -108,7 +117,7 @@ def test_branch_is_no_tag() -> None:
 def test_claim_is_called_a_claim() -> None:
     """Repository from the metadata, commit from the tag, and a sentence that nobody can take for an attestation."""
     repository, sha = sources("v1.2.3", "v1.2.2")
-    found = find_origin(evidence(f"Project-URL: Source Code, {REPOSITORY}/tree/main\n"), None, None, repository)
+    found = find_origin(evidence(f"Project-URL: Source Code, {REPOSITORY}/tree/main\n"), Signed(UNSIGNED), repository)
     assert found is not None
     assert (REPOSITORY, sha, "v1.2.3", False) == (found.repository, found.commit, found.tag, found.attested)
     assert found.sentence.startswith("Claimed, not attested: ")
@@ -117,7 +126,7 @@ def test_claim_is_called_a_claim() -> None:
 def test_attested_repository_without_commit_is_searched_for_the_tag() -> None:
     """Some forges vouch for a repository only: the commit is then as good as its tag, and no better."""
     repository, sha = sources("1.2.3")
-    found = find_origin(evidence(), attested(None), None, repository)
+    found = find_origin(evidence(), Signed(attested(None)), repository)
     assert found is not None
     assert (sha, False) == (found.commit, found.attested)
     assert "names the repository, but no commit" in found.sentence
@@ -126,7 +135,7 @@ def test_attested_repository_without_commit_is_searched_for_the_tag() -> None:
 def test_metadata_that_names_a_commit() -> None:
     """It is a claim like a tag, and no repository is asked for tags."""
     metadata = f"Project-URL: Source, {REPOSITORY}/tree/{'1' * 40}\n"
-    found = find_origin(evidence(metadata), None, None, Unasked(MemoryBlobs()))
+    found = find_origin(evidence(metadata), Signed(UNSIGNED), Unasked(MemoryBlobs()))
     assert found is not None
     assert (REPOSITORY, "1" * 40, None, False) == (found.repository, found.commit, found.tag, found.attested)
     assert found.sentence.startswith("Claimed, not attested: ")
@@ -136,7 +145,7 @@ def test_settings_name_the_repository() -> None:
     """What a user expects counts before what the metadata says, and is no attestation either."""
     repository, sha = sources("1.2.3")
     for metadata in ("", f"Project-URL: Repository, {OTHER}\n"):
-        found = find_origin(evidence(metadata), None, None, repository, expected=REPOSITORY)
+        found = find_origin(evidence(metadata), Signed(UNSIGNED, expected=REPOSITORY), repository)
         assert found is not None
         assert (REPOSITORY, sha, False) == (found.repository, found.commit, found.attested)
         assert "settings expect" in found.sentence
@@ -146,12 +155,12 @@ def test_repository_that_cannot_be_asked_or_has_no_such_tag() -> None:
     """The claim stays, without a commit, and says why."""
     repository, _ = sources("v9")
     metadata = f"Project-URL: Repository, {REPOSITORY}\n"
-    found = find_origin(evidence(metadata), None, None, repository)
+    found = find_origin(evidence(metadata), Signed(UNSIGNED), repository)
     assert found is not None
     assert found.commit is None
     assert "none of the 1 tags" in found.sentence
     repository.down = True
-    found = find_origin(evidence(metadata), None, None, repository)
+    found = find_origin(evidence(metadata), Signed(UNSIGNED), repository)
     assert found is not None
     assert found.commit is None
     assert found.sentence.endswith("The repository could not be reached: Nobody answers.")
@@ -160,7 +169,7 @@ def test_repository_that_cannot_be_asked_or_has_no_such_tag() -> None:
 def test_nothing_is_taken_from_free_text() -> None:
     """Addresses in the description, or under other labels, are no claim."""
     metadata = f"Project-URL: Funding, {REPOSITORY}\nSummary: {REPOSITORY}\n\nSource: {REPOSITORY}\n"
-    assert find_origin(evidence(metadata), None, None, Unasked(MemoryBlobs())) is None
+    assert find_origin(evidence(metadata), Signed(UNSIGNED), Unasked(MemoryBlobs())) is None
 
 
 def test_clearest_label_wins() -> None:

@@ -21,14 +21,14 @@ from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.notebook import Notebook
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, StepTask
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
-from rebuilder.model.graph import Node, NodeKind, Origin, SourceCommit, SourceTrail, Step, file_node, source_id
+from rebuilder.model.graph import Node, NodeKind, Origin, SourceTrail, Step, file_node, source_id
 from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.text import clipped
 from rebuilder.model.value import canonical_json, sha256_hex
@@ -207,19 +207,12 @@ class Debian(Ecosystem):
         start = Node(kind=NodeKind.SOURCE_ARCHIVE, id=source_id(evidence.source), name=evidence.source.filename)
         return SourceTrail(nodes=(start, end), steps=(Step(name=SOURCE_TO_PACKAGE, start=start.id, end=end.id),))
 
-    def next(
-        self,
-        step: Step,
-        evidence: Evidence,
-        history: History,
-        *,
-        limits: Limits,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
+    def next(self, task: StepTask, history: History) -> Hypothesis | Obstacle | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        evidence = task.evidence
         if evidence.obstacle is not None or evidence.source is None:
             return evidence.obstacle
-        planner = self._planner(limits)
+        planner = self._planner(task.limits)
         try:
             case = planner.notebook.once(evidence, "case", lambda: case_of(planner, evidence))
         except NotRebuildable as stopped:

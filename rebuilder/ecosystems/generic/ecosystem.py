@@ -15,7 +15,7 @@ from packageurl import PackageURL
 
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, Unpacked
 from rebuilder.environments.catalog import catalog
 from rebuilder.environments.from_settings import manifests
@@ -35,7 +35,6 @@ from rebuilder.model.graph import (
     file_node,
     source_id,
 )
-from rebuilder.model.provenance import Provenance
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.http.address import Credentials
@@ -148,30 +147,22 @@ class Generic(Ecosystem):
         end = file_node(NodeKind.ARTIFACT, evidence.artifact.file)
         return SourceTrail(nodes=(start, end), steps=(Step(name=name, start=start.id, end=end.id),))
 
-    def next(
-        self,
-        step: Step,
-        evidence: Evidence,
-        history: History,
-        *,
-        limits: Limits,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
+    def next(self, task: StepTask, history: History) -> Hypothesis | Obstacle | None:
         """The one build that the recipe asks for."""
-        recipe, context = self._of(evidence), self._context
-        source, tree = from_archive(recipe) if commit is None else from_commit(commit)
+        recipe, context = self._of(task.evidence), self._context
+        source, tree = from_archive(recipe) if task.commit is None else from_commit(task.commit)
         environment = context.environments.get(recipe.environment)
         around = RunSettings(
             environment=environment.ref,
             program=context.programs.program_input("source"),
-            limits=limits,
+            limits=task.limits,
             sandbox=context.settings.sandbox,
         )
         hypothesis = Hypothesis(
             name="recipe",
             sentence="The recipe says how it is built.",
             definition=definition(recipe, source, tree, around),
-            filename=evidence.artifact.filename,
+            filename=task.evidence.artifact.filename,
         )
 
         def planned(history: History) -> Obstacle | None:
@@ -180,15 +171,7 @@ class Generic(Ecosystem):
 
         return plan(planned, history)
 
-    def origin(
-        self,
-        evidence: Evidence,
-        provenance: Provenance | None,
-        source_provenance: Provenance | None,
-        sources: Sources,
-        *,
-        expected: str | None = None,
-    ) -> Origin | None:
+    def origin(self, evidence: Evidence, signed: Signed, sources: Sources) -> Origin | None:
         """The commit that the recipe names, if it names one."""
         source = self._of(evidence).source
         if source.repository is None:

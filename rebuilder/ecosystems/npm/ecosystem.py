@@ -15,11 +15,11 @@ from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_p
 from rebuilder.ecosystems.npm.tarball import list_tarball
 from rebuilder.ecosystems.npm.tree_changes import made_here, tarball_changes
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
-from rebuilder.model.definition import Input, Limits, Role
+from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import (
     NodeKind,
@@ -32,7 +32,6 @@ from rebuilder.model.graph import (
     file_node,
 )
 from rebuilder.model.project import Project, ProjectTree
-from rebuilder.model.provenance import Provenance
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher, Sources
 
@@ -131,33 +130,18 @@ class Npm(Ecosystem):
         start, end = commit_node(origin), file_node(NodeKind.ARTIFACT, evidence.artifact.file)
         return SourceTrail(nodes=(start, end), steps=(Step(name=COMMIT_TO_TARBALL, start=start.id, end=end.id),))
 
-    def next(
-        self,
-        step: Step,
-        evidence: Evidence,
-        history: History,
-        *,
-        limits: Limits,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
+    def next(self, task: StepTask, history: History) -> Hypothesis | Obstacle | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        evidence, commit = task.evidence, task.commit
         listed = evidence.artifact_inspection
         if commit is None or listed is None or not listed.readable:
             return evidence.obstacle
-        context = replace(self._context, limits=limits)
+        context = replace(self._context, limits=task.limits)
         return plan(partial(infer, context, evidence, commit), history)
 
-    def origin(
-        self,
-        evidence: Evidence,
-        provenance: Provenance | None,
-        source_provenance: Provenance | None,
-        sources: Sources,
-        *,
-        expected: str | None = None,
-    ) -> Origin | None:
+    def origin(self, evidence: Evidence, signed: Signed, sources: Sources) -> Origin | None:
         """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""
-        return find_origin(self._described(evidence), provenance, sources, expected=expected)
+        return find_origin(self._described(evidence), signed, sources)
 
     def tree_changes(
         self, evidence: Evidence, commit: SourceCommit, sources: Sources, attempts: tuple[Attempt, ...]

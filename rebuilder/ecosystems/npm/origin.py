@@ -29,9 +29,9 @@ from typing import Any
 
 from rebuilder.ecosystems.npm.tarball import MANIFEST, Tarball, read_manifest
 from rebuilder.ecosystems.origins import attested_origin, claimed_origin, repository_url, without_tags
+from rebuilder.ecosystems.protocol import Signed
 from rebuilder.model.git import BlobSearch, CommitFiles, Holder, SourceProblem
 from rebuilder.model.graph import Origin
-from rebuilder.model.provenance import Provenance
 from rebuilder.model.text import visible
 from rebuilder.network.git.address import over_https
 from rebuilder.network.protocol import Sources
@@ -82,37 +82,31 @@ class Placed:
     """Files of the tarball that lie there with another content."""
 
 
-def find_origin(
-    release: Release,
-    provenance: Provenance | None,
-    sources: Sources,
-    *,
-    expected: str | None = None,
-) -> Origin | None:
+def find_origin(release: Release, signed: Signed, sources: Sources) -> Origin | None:
     """Find the commit; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.origin`.
 
     Args:
         release: The tarball, and what the registry says of it.
-        provenance: What checking its attestations said.
+        signed: What checking its attestations said.
         sources: Where tags, files and histories are looked up.
-        expected: The repository that the settings expect it to come from.
 
     Raises:
         UnavailableError, StoreError: see :meth:`Sources.tags`.
     """
+    provenance = signed.artifact
     package = release.tarball.package if release.tarball else {}
     claim = claimed_repository(package.get("repository")) or claimed_repository(release.entry.get("repository"))
     directory = claim.directory if claim is not None else None
-    if provenance is not None and provenance.repository:
+    if provenance.repository:
         attested = attested_origin([provenance], whose=None)
         if attested is not None and attested.commit is not None:
             files = sources.files(attested.repository, attested.commit, texts=MANIFEST)
             placed = place(release, files, directory) if isinstance(files, CommitFiles) else None
             return attested.replace(directory=placed.directory if placed else directory)
-    if provenance is not None and provenance.repository:
+    if provenance.repository:
         repository, who = provenance.repository, "a verified attestation names the repository, but no commit"
-    elif expected is not None:
-        repository, who = expected, "the settings expect it to come from this repository"
+    elif signed.expected is not None:
+        repository, who = signed.expected, "the settings expect it to come from this repository"
     elif claim is not None:
         repository, who = claim.repository, "its package.json names this repository"
     else:

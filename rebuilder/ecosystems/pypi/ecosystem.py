@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from rebuilder.compare.accounting import account_for_wheel, read_binaries, with_facts
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
 from rebuilder.ecosystems.pypi.context import PlanningContext
@@ -32,7 +32,6 @@ from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.accounting import Accounting, Content
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
-from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import (
     NodeKind,
@@ -45,7 +44,6 @@ from rebuilder.model.graph import (
     file_node,
 )
 from rebuilder.model.project import Project, ProjectTree
-from rebuilder.model.provenance import Provenance
 from rebuilder.network.http.address import bare
 from rebuilder.network.protocol import Fetcher, Sources
 
@@ -108,20 +106,12 @@ class PyPI(Ecosystem):
         published = Step(name=PyPIStep.SDIST_TO_WHEEL, start=archive.id, end=artifact.id)
         return SourceTrail(nodes=(commit, archive, artifact), steps=(made, published, direct))
 
-    def next(
-        self,
-        step: Step,
-        evidence: Evidence,
-        history: History,
-        *,
-        limits: Limits,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
+    def next(self, task: StepTask, history: History) -> Hypothesis | Obstacle | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        context = replace(self._context, limits=limits)
-        if commit is None:
-            return plan(partial(infer, context, evidence), history)
-        return plan(partial(infer_from_commit, context, evidence, step, commit), history)
+        context = replace(self._context, limits=task.limits)
+        if task.commit is None:
+            return plan(partial(infer, context, task.evidence), history)
+        return plan(partial(infer_from_commit, context, task.evidence, task.step, task.commit), history)
 
     def project(self, tree: ProjectTree) -> Project | Obstacle:
         """See :func:`rebuilder.ecosystems.pypi.project.project_builds`."""
@@ -160,17 +150,9 @@ class PyPI(Ecosystem):
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         learn(self._context, evidence, attempts)
 
-    def origin(
-        self,
-        evidence: Evidence,
-        provenance: Provenance | None,
-        source_provenance: Provenance | None,
-        sources: Sources,
-        *,
-        expected: str | None = None,
-    ) -> Origin | None:
+    def origin(self, evidence: Evidence, signed: Signed, sources: Sources) -> Origin | None:
         """See :func:`rebuilder.ecosystems.pypi.origin.find_origin`."""
-        return find_origin(evidence, provenance, source_provenance, sources, expected=expected)
+        return find_origin(evidence, signed, sources)
 
     def wants_history(self, evidence: Evidence, commit: SourceCommit) -> bool:
         """See :func:`rebuilder.ecosystems.pypi.commit_hypotheses.wants_history`."""

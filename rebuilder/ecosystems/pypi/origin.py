@@ -19,37 +19,30 @@ from rebuilder.ecosystems.origins import (
     repository_url,
     without_tags,
 )
+from rebuilder.ecosystems.protocol import Signed
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceProblem
 from rebuilder.model.graph import Origin
-from rebuilder.model.provenance import Provenance
 from rebuilder.model.text import visible
 from rebuilder.network.protocol import Sources
 
 
-def find_origin(
-    evidence: Evidence,
-    provenance: Provenance | None,
-    source_provenance: Provenance | None,
-    sources: Sources,
-    *,
-    expected: str | None = None,
-) -> Origin | None:
+def find_origin(evidence: Evidence, signed: Signed, sources: Sources) -> Origin | None:
     """Find the commit; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.origin`.
 
     A verified attestation of the artifact counts before one of its source archive, either before what the settings
     expect, and that before what the metadata claims. An attestation that names only a repository makes the repository
     known, not the commit.
     """
-    named = [each for each in (provenance, source_provenance) if each is not None and each.repository]
+    named = [each for each in (signed.artifact, signed.source) if each is not None and each.repository]
     attested = next((each for each in named if each.commit), None)
     if attested is not None:
-        return attested_origin(named, whose=None if attested is provenance else "the source archive")
+        return attested_origin(named, whose=None if attested is signed.artifact else "the source archive")
     if named and named[0].repository:
         who = "a verified attestation names the repository, but no commit"
         return _claimed(evidence, named[0].repository, who, sources)
-    if expected is not None:
-        return _claimed(evidence, expected, "the settings expect it to come from this repository", sources)
+    if signed.expected is not None:
+        return _claimed(evidence, signed.expected, "the settings expect it to come from this repository", sources)
     claim = _claim(evidence)
     if claim is None:
         return None
