@@ -47,7 +47,7 @@ from rebuilder.signing.keys import Algorithm, public_keys, raw_public
 from rebuilder.signing.statements import Builder
 from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
-from rebuilder.site.written import Written
+from rebuilder.site.writing import Written
 from rebuilder.stopwatch import CacheCounter, Progress, Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles

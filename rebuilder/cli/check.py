@@ -155,7 +155,7 @@ def whom_to_ask(
     trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
     if not policy.others:
         return policy, trusted, []
-    from rebuilder.interop.collected import Collected
+    from rebuilder.interop.oss_rebuild import Collected
 
     others = [Collected(base / each.place, each.kind, base / each.key, each.name) for each in policy.others]
     return policy, trusted, [*others]

@@ -241,7 +241,7 @@ def schedules(
 
     Exit code 2 if there is a mistake in a file.
     """
-    from rebuilder.cli.schedules import show
+    from rebuilder.cli.serve import show
     from rebuilder.clock import SystemClock
 
     return show(directory.absolute() if directory is not None else config.schedules_directory, SystemClock())
@@ -254,7 +254,7 @@ for each in (requeue, draft, backup, restore):
 @with_settings(app.command(), "store", "keys", "site", "index_url")
 def doctor(config: Config) -> int:
     """Say what this machine lacks, and the command that mends it."""
-    from rebuilder.cli.doctor import examine
+    from rebuilder.cli.serve import examine
 
     return examine(config)
 

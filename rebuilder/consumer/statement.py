@@ -18,7 +18,6 @@ from rebuilder.log.entry import LogEntry
 from rebuilder.model.replayed import Replayed
 from rebuilder.model.value import Sha256, Sha512, algorithm
 from rebuilder.model.verdict import Verdict
-from rebuilder.signing.verdict import verdict_of
 from rebuilder.signing.vocabulary import (
     LEVELS,
     METADATA_WRITTEN,
@@ -28,6 +27,7 @@ from rebuilder.signing.vocabulary import (
     VERDICT_TYPE,
     VERDICT_V1,
     VSA_TYPE,
+    verdict_of,
 )
 
 VERDICT_TYPES = {VSA_TYPE, VERDICT_TYPE, VERDICT_V1}

@@ -25,7 +25,7 @@ from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import NoGuestError, RebuilderError, SandboxUnavailableError, UsageError
 from rebuilder.model.value import Value
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
-from rebuilder.sandbox.selftest import check_isolation
+from rebuilder.sandbox.local_runner import check_isolation
 from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe
 from rebuilder.store_layout import MARKER, check_places
 

@@ -26,9 +26,8 @@ from rebuilder.fleet.running import OrderedRun
 from rebuilder.model.fleet import FaultKind, own_queue
 from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
-from rebuilder.sandbox.local_runner import LocalRunner
+from rebuilder.sandbox.local_runner import LocalRunner, check_isolation
 from rebuilder.sandbox.prepared import Prepared
-from rebuilder.sandbox.selftest import check_isolation
 from rebuilder.sandbox.uml.sandbox import ENVIRONMENT, UmlSandbox
 from rebuilder.signing.keys import Algorithm, FileKey
 from rebuilder.store.blobs import DiskBlobs, by_last_use, trim

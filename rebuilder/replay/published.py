@@ -30,8 +30,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.signing.envelope import verify
 from rebuilder.signing.key_list import KeyList
 from rebuilder.signing.keys import key_id, load_public
-from rebuilder.signing.verdict import findings_of
-from rebuilder.signing.vocabulary import PROVENANCE_TYPE
+from rebuilder.signing.vocabulary import PROVENANCE_TYPE, findings_of
 
 MOST = Limits(
     wall_seconds=86_400,

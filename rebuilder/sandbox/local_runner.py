@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from rebuilder.environments.protocol import BuildEnvironment, Environments
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, SandboxUnavailableError
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, RebuilderError, SandboxUnavailableError
 from rebuilder.model.attempt import Run
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
+from rebuilder.model.value import Sha256
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.protocol import Sandbox
 from rebuilder.store.protocol import Blobs
@@ -67,3 +71,61 @@ class LocalRunner:
             if made.sha256 != wanted.sha256:
                 raise
             return made
+
+
+_NO_DIGEST = Sha256("0" * 64)
+_MOUNT_POINTS = ("build", "dev", "inputs", "out", "proc", "sys", "tmp", "tools")
+_PARTS = ("usr", "bin", "lib", "lib32", "lib64")
+
+
+def check_isolation() -> list[str]:
+    """Start a sandbox with this machine's own programs in it.
+
+    Returns:
+        What keeps it from working, as sentences, each with the command that mends it; empty when it works.
+    """
+    bubblewrap = Bubblewrap()
+    try:
+        with tempfile.TemporaryDirectory(prefix="rebuilder-trial-") as directory:
+            root = Path(directory)
+            root.chmod(0o755)
+            sources = _borrow_programs(root)
+            with bubblewrap.run(_definition(sources), root, sources) as ended:
+                code = ended.exit_code
+                if code == 0:
+                    return []
+                return [f"A sandbox could be started, but a command in it ended with exit code {code}."]
+    except RebuilderError as error:
+        return [f"{error} {error.hint}".strip() if error.hint else str(error)]
+    except OSError as error:
+        return [f"A sandbox could not be tried ({error})."]
+    finally:
+        bubblewrap.close()
+
+
+def _borrow_programs(root: Path) -> dict[str, Path]:
+    """Make a root directory whose programs are links to inputs, and those inputs the machine's own directories."""
+    for name in _MOUNT_POINTS:
+        (root / name).mkdir()
+    sources = {}
+    for name in _PARTS:
+        own = Path("/", name)
+        if own.is_symlink():
+            (root / name).symlink_to(own.readlink())
+        elif own.is_dir():
+            (root / name).symlink_to(f"/inputs/{name}")
+            sources[f"/inputs/{name}"] = own
+    return sources
+
+
+def _definition(sources: dict[str, Path]) -> BuildDefinition:
+    return BuildDefinition(
+        build_type="tag:rebuilder,2026:trial/v1",
+        purl="pkg:generic/trial",
+        targets=("none",),
+        inputs=tuple(Input(role=Role.BUILD_TOOL, name=path, sha256=_NO_DIGEST, path=path) for path in sources),
+        toolchain=EnvironmentRef(name="trial", sha256=_NO_DIGEST),
+        commands=(("true",),),
+        environment={"PATH": "/usr/bin:/bin"},
+        limits=Limits(wall_seconds=30, cpu_seconds=30),
+    )

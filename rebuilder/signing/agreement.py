@@ -22,7 +22,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.signing.envelope import statement_of, verify
 from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.key_list import KeyList, KeyListError
-from rebuilder.signing.verdict import findings_of
+from rebuilder.signing.vocabulary import findings_of
 
 _HINT = "Restore the ledger from a backup, or verify the file again; then look for who can write to the ledger."
 

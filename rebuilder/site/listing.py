@@ -49,10 +49,8 @@ from rebuilder.site.pages.lists import (
     release_path,
     worst,
 )
-from rebuilder.site.processes import by_processes
 from rebuilder.site.rows import artifact_key, by_version, newest_first, prefix_of
-from rebuilder.site.writing import Writer, carries
-from rebuilder.site.written import Written, digest
+from rebuilder.site.writing import Writer, Written, by_processes, carries, digest
 
 LABEL = "rebuilt"
 _COLOURS = {

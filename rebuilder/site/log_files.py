@@ -13,9 +13,7 @@ from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import HASH, WIDTH, Nodes, bundle, inclusion_path, tile_path, widths
 from rebuilder.model.value import Sha256
 from rebuilder.site.documents import LoggedStatement, digests_document, statements_document
-from rebuilder.site.processes import by_processes
-from rebuilder.site.writing import Writer
-from rebuilder.site.written import Written, digest
+from rebuilder.site.writing import Writer, Written, by_processes, digest
 
 
 @dataclass(frozen=True, slots=True)

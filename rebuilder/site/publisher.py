@@ -26,18 +26,17 @@ from rebuilder.site.feeds import robots
 from rebuilder.site.kinds import address as href
 from rebuilder.site.kinds import data_path
 from rebuilder.site.listing import Front, Listing
-from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.alarms import alarms_page
 from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
 from rebuilder.site.pages.incident import incident_page, incidents_page
+from rebuilder.site.pages.index import about_page
 from rebuilder.site.pages.lists import project_path
 from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer, private_directory
 from rebuilder.site.rows import artifact_key, current, newest_first
 from rebuilder.site.sections.accounting import DEFINITION, LOG
 from rebuilder.site.sections.build import derived_file
-from rebuilder.site.writing import Unlisted, Writer, made_from
-from rebuilder.site.written import Written, digest, program
+from rebuilder.site.writing import Unlisted, Writer, Written, digest, made_from, program
 from rebuilder.store.protocol import Blobs
 from rebuilder.vulnerabilities import Export, newest
 

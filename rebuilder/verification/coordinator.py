@@ -55,8 +55,7 @@ from rebuilder.verification.findings import (
     with_accounting,
     with_causes,
 )
-from rebuilder.verification.journal import Journal
-from rebuilder.verification.parts import Parts
+from rebuilder.verification.parts import Journal, Parts
 from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_environments
 from rebuilder.verification.signer import Signer
 

@@ -25,8 +25,7 @@ from rebuilder.model.text import written_lines
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.provenance.checker import alarms as alarms_of
-from rebuilder.verification.journal import Journal
-from rebuilder.verification.parts import Parts
+from rebuilder.verification.parts import Journal, Parts
 from rebuilder.verification.variation import VariationRunner
 
 _LOG_CHARACTERS = 64 << 10

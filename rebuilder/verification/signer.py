@@ -39,10 +39,9 @@ from rebuilder.signing.key_list import KeyListError, Use
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.signing.vocabulary import INCIDENT_TYPE
-from rebuilder.site.processes import by_processes
 from rebuilder.site.publisher import Site, incident_path
 from rebuilder.site.rows import artifact_key
-from rebuilder.site.written import digest, program
+from rebuilder.site.writing import by_processes, digest, program
 from rebuilder.store.blobs import sha512_of
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.component_book import Component

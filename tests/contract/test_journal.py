@@ -16,7 +16,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Check
 from rebuilder.store.ledger import Ledger
-from rebuilder.verification.journal import Journal
+from rebuilder.verification.parts import Journal
 from tests.fakes.journal import MemoryJournal
 from tests.fakes.orders import order
 from tests.fakes.postgres import Postgres

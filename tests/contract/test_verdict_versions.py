@@ -18,8 +18,7 @@ from rebuilder.model.value import sha256_hex
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.envelope import sign_statement, verify
 from rebuilder.signing.statements import Builder, verdict_statement
-from rebuilder.signing.verdict import findings_of
-from rebuilder.signing.vocabulary import VERDICT_TYPE, VERDICT_V1
+from rebuilder.signing.vocabulary import VERDICT_TYPE, VERDICT_V1, findings_of
 from rebuilder.site.sections.trail import trail_section
 from tests.fakes.signer import MemorySigner
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from rebuilder.service.job_timer import JobTimer
+from rebuilder.service.scheduler import JobTimer
 from rebuilder.service.schedules.timing import Trigger
 from rebuilder.service.schedules.watch import Timing
 from tests.fakes.clock import FixedClock

@@ -31,7 +31,7 @@ class _Begun:
 
 
 class MemoryJournal:
-    """Implements :class:`rebuilder.verification.journal.Journal` with lists."""
+    """Implements :class:`rebuilder.verification.parts.Journal` with lists."""
 
     def __init__(self) -> None:
         self._pinned: dict[tuple[str, str], list[Sha256]] = {}
@@ -39,7 +39,7 @@ class MemoryJournal:
         self._begun: list[_Begun] = []
 
     def pin(self, artifact: Artifact, now: datetime) -> PinResult:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         known = self._pinned.setdefault((artifact.purl, artifact.filename), [])
         first = artifact.sha256 not in known
         if first:
@@ -47,7 +47,7 @@ class MemoryJournal:
         return PinResult(first_seen=first, earlier=tuple(known[: known.index(Sha256(artifact.sha256))]))
 
     def raise_alarm(self, alarm: Alarm) -> bool:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         same = {(each.kind, each.purl, each.filename, each.sentence) for each in self._alarms}
         new = (alarm.kind, alarm.purl, alarm.filename, alarm.sentence) not in same
         if new:
@@ -55,16 +55,16 @@ class MemoryJournal:
         return new
 
     def alarms(self, purl: str | None = None) -> list[Alarm]:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         return [each for each in self._alarms if purl in {None, each.purl}]
 
     def begin(self, artifact: Artifact, now: datetime, order: Order | None = None) -> int:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         self._begun.append(_Begun(artifact, now, order))
         return len(self._begun)
 
     def resume(self, artifact: Artifact, since: datetime, order: Order | None = None) -> tuple[int, datetime] | None:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         asked = (order.check, order.tier) if order is not None else None
         for number, each in reversed(list(enumerate(self._begun, start=1))):
             if each.artifact == artifact:
@@ -76,21 +76,21 @@ class MemoryJournal:
         return None
 
     def add_attempt(self, number: int, ordinal: int, attempt: Attempt) -> None:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         assert len(self._one(number).attempts) == ordinal
         self._one(number).attempts.append(attempt)
 
     def add_not_tried(self, number: int, ordinal: int, missing: NotTried) -> None:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         assert len(self._one(number).not_tried) == ordinal
         self._one(number).not_tried.append(missing)
 
     def recorded(self, number: int) -> History:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         return History(tuple(self._one(number).attempts), tuple(self._one(number).not_tried))
 
     def earlier_run(self, definition_sha256: str, since: datetime) -> Run | None:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         runs = [
             attempt.run
             for begun in self._begun
@@ -101,12 +101,12 @@ class MemoryJournal:
         return max(lately, key=lambda each: each.started, default=None)
 
     def examined(self, number: int, report: Report) -> None:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         self._running(number).report = report
         self._one(number).going = False
 
     def fail(self, number: int, sentence: str, now: datetime) -> None:
-        """See :class:`rebuilder.verification.journal.Journal`."""
+        """See :class:`rebuilder.verification.parts.Journal`."""
         self._running(number).failed = sentence
         self._one(number).going = False
 

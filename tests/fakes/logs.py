@@ -10,7 +10,7 @@ from rebuilder.network.witness import Witness
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileKey
 from rebuilder.site.log_files import LogFiles
-from rebuilder.site.written import Written
+from rebuilder.site.writing import Written
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.log_writer import LogWriter
 from tests.fakes.clock import FixedClock

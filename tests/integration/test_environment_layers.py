@@ -21,7 +21,7 @@ from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import TIME, listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, PackageInstallationError
 from rebuilder.model.value import canonical_json
-from rebuilder.replay.environments import BroughtEnvironments
+from rebuilder.replay.from_settings import BroughtEnvironments
 from rebuilder.replay.inputs import FromDirectory, FromSite, Missing
 from rebuilder.replay.page import PublishedPage
 from tests.fakes import layers

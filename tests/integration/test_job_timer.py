@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rebuilder.service.job_timer import JobTimer
+from rebuilder.service.scheduler import JobTimer
 from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
 from tests.fakes import job_timer
 from tests.fakes.clock import FixedClock

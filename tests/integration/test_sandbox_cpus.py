@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rebuilder.sandbox.cpus import claimed
+from rebuilder.sandbox.bubblewrap.run_sandbox import claimed
 
 _OTHER = """\
 import sys
 from pathlib import Path
-from rebuilder.sandbox.cpus import claimed
+from rebuilder.sandbox.bubblewrap.run_sandbox import claimed
 claim = claimed(0, Path(sys.argv[1]))
 print(claim is not None, flush=True)
 sys.stdin.read()

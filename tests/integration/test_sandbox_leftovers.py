@@ -18,7 +18,7 @@ from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailab
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
-from rebuilder.sandbox.selftest import check_isolation
+from rebuilder.sandbox.local_runner import check_isolation
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.processes import family, pidfds, until

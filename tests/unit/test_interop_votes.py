@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rebuilder.consumer.answer import Level, Vote, Voter, independent
 from rebuilder.errors import SigningError, UsageError
-from rebuilder.interop.collected import Collected
-from rebuilder.interop.oss_rebuild import read_bundle
+from rebuilder.interop.oss_rebuild import Collected, read_bundle
 from rebuilder.interop.rebuilderd.link import link_key_id, public_pem, read_link, read_public_pem, sign_link
 from rebuilder.log.audit import LogError
 from rebuilder.model.attempt import Attempt

@@ -15,7 +15,7 @@ from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.git import CommitHistory, SourceProblem, SourceTree
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.replay.capsule import Capsule, CapsuleWriter
-from rebuilder.replay.environments import BroughtEnvironments
+from rebuilder.replay.from_settings import BroughtEnvironments
 from rebuilder.replay.inputs import FromCapsule, FromDirectory, FromOrigin, FromProgram, FromSite, Inputs, Place
 from rebuilder.replay.page import PublishedPage
 from rebuilder.replay.published import Documents

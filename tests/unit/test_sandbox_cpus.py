@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from rebuilder.errors import SandboxUnavailableError
-from rebuilder.sandbox.cpus import Claim, Cpus
+from rebuilder.sandbox.bubblewrap.run_sandbox import Claim, Cpus
 
 AVAILABLE = sorted(os.sched_getaffinity(0))
 

@@ -18,9 +18,8 @@ from rebuilder.site.badge import badge, badge_document
 from rebuilder.site.counts import FileCounts, bar
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, ENVIRONMENTS, PUBLISHERS, VERDICTS, lists_of
 from rebuilder.site.marks import SENTENCES, mark
-from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.artifact import ArtifactPage, PageContext, artifact_page
-from rebuilder.site.pages.index import FrontFacts, IndexPage, index_page
+from rebuilder.site.pages.index import FrontFacts, IndexPage, about_page, index_page
 from rebuilder.site.pages.lists import (
     file_page,
     forward_page,

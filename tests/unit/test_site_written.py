@@ -15,9 +15,8 @@ from rebuilder.model.report import SignedReport
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
-from rebuilder.site.processes import by_processes
 from rebuilder.site.publisher import Site
-from rebuilder.site.written import Written, digest
+from rebuilder.site.writing import Written, by_processes, digest
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.signer import Signer
 from tests.fakes import reports

@@ -2,24 +2,89 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.sandbox.bubblewrap import arguments, host_support, launcher_main, seccomp
 from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, LauncherClient
-from rebuilder.sandbox.cpus import Cpus
 from rebuilder.sandbox.supervision import SETUP_SECONDS, Supervision, memory_file
 from rebuilder.shortage import Shortage
+
+_LISTING = Path("/sys/devices/system/cpu")
+
+Claim = Callable[[int], AbstractContextManager[object] | None]
+"""Takes a CPU until what it gives is left; None when somebody has it."""
+
+
+class Cpus:
+    """Hands out CPUs to runs; safe to use from several threads and by several processes at once.
+
+    A run is bound to its CPUs, so two on the same one would halve each other's speed while another CPU idles.
+    """
+
+    def __init__(self, claim: Claim | None = None) -> None:
+        """Nothing is taken yet.
+
+        Args:
+            claim: How a CPU is taken; machine-wide by default.
+        """
+        self._claim = claim or claimed
+        self._turn = itertools.count()
+
+    @contextmanager
+    def taken(self, count: int) -> Iterator[list[int]]:
+        """So many CPUs for the length of a run; when too few are free, they are shared in turns.
+
+        Raises:
+            SandboxUnavailableError: this process may not use so many.
+        """
+        available = sorted(os.sched_getaffinity(0))
+        if count > len(available):
+            raise SandboxUnavailableError(
+                f"The build definition asks for {count} CPUs; {len(available)} may be used here.",
+                hint="Run it on a machine with more CPUs.",
+            )
+        first = next(self._turn) * count % len(available)
+        order = [*available[first:], *available[:first]]
+        with ExitStack() as stack:
+            own: list[int] = []
+            for cpu in order:
+                if len(own) < count and (claim := self._claim(cpu)) is not None:
+                    stack.enter_context(claim)
+                    own.append(cpu)
+            own += [cpu for cpu in order if cpu not in own][: count - len(own)]
+            yield own
+
+
+def claimed(cpu: int, listing: Path = _LISTING) -> BinaryIO | None:
+    """Take a CPU by locking what the kernel shows of it; the kernel frees it if its owner dies.
+
+    So nothing is written and nothing is left behind. Whoever locks it without need, or a machine that does not show
+    its CPUs, only makes builds share one.
+    """
+    try:
+        shown = os.fdopen(os.open(listing / f"cpu{cpu}" / "uevent", os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(shown, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        shown.close()
+        return None
+    return shown
+
 
 _LOOK_SECONDS = 0.025
 _PATIENCE_SECONDS = 60.0
