@@ -100,6 +100,8 @@ _Place = Annotated[
     Path, typer.Argument(metavar="DIRECTORY", help="Of the backup, outside the store.", show_default=False)
 ]
 
+_MOST_LINES = 20
+
 
 def backup(config: Config, place: _Place) -> None:
     """Copy the ledger, the blobs and the build environments; the service may run meanwhile.
@@ -117,8 +119,10 @@ def backup(config: Config, place: _Place) -> None:
         f"{len(done.index.environments)} build environments ({done.environments} new)."
     )
     if done.damaged:
-        for each in done.damaged:
+        for each in done.damaged[:_MOST_LINES]:
             print(visible(each), file=sys.stderr)  # noqa: T201
+        if len(done.damaged) > _MOST_LINES:
+            print(f"… and {len(done.damaged) - _MOST_LINES} more.", file=sys.stderr)  # noqa: T201
         raise StoreError(
             f"{len(done.damaged)} things that the store should have are damaged or gone; all else is in the backup.",
             hint="Look for them in an earlier backup; another verification fetches or builds what can be had again.",

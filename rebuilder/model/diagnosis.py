@@ -141,7 +141,7 @@ class Cause(Worded):
     HASH_OR_SET_ORDER = (
         "hash-or-set-order",
         "The same entries come in another order, as from a set or a directory listing.",
-        "Sort before writing: sets have another order in each run.",
+        "Sort before writing: sets have another order in each run, and hash() gives other numbers.",
     )
     FILE_ORDER = (
         "file-order",

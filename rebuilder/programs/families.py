@@ -14,23 +14,30 @@ _FAMILIES = {
     # Comparing two archives, and looking for the published file among the inputs.
     "compare": ("compare.compare_archives", "compare.find_published"),
     # What packages say of their own build.
-    "debian": ("debian.read_changelog", "debian.compare_traces"),
+    "debian": ("debian.compare_traces:read_changelog", "debian.compare_traces"),
     # Making a tree of an image that somebody gave.
     "image": ("image.unpack_image",),
     # All that the build definition of an npm tarball runs.
     "npm": (
-        *("source.checkout", "npm.tools", "npm.install", "npm.scripts", "npm.set_version", "npm.pack"),
-        *("npm.read_packer", "source.reverse_tree"),
+        *(
+            "source.checkout",
+            "npm.tools",
+            "npm.install",
+            "npm.package:scripts",
+            "npm.package:set_version",
+            "npm.package:pack",
+        ),
+        *("npm.read_packer", "source.checkout:reverse_tree"),
     ),
     # All that the build definition of a wheel or a source archive runs.
     "pypi": (
-        *("archive.unpack", "source.checkout", "source.reverse_tree", "pypi.build_without_compiling"),
+        *("archive.unpack", "source.checkout", "source.checkout:reverse_tree", "pypi.frontend:build_without_compiling"),
         *("pypi.frontend:build_sdist", "pypi.frontend:build_wheel", "pypi.elsewhere:as_debian"),
         *("pypi.elsewhere:as_python_2", "pypi.elsewhere:as_python", "pypi.elsewhere:as_temporary"),
         *("pypi.elsewhere:as_version", "pypi.elsewhere:as_windows"),
     ),
     # Making a source tree, for builds that need no program of ours besides.
-    "source": ("archive.unpack", "source.checkout", "source.reverse_tree"),
+    "source": ("archive.unpack", "source.checkout", "source.checkout:reverse_tree"),
 }
 
 PROGRAMS = {

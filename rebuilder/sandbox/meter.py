@@ -33,6 +33,8 @@ _FEW = 64
 """Descriptors of a process with which no number of epoll watches is worth looking for."""
 _MOST_READ = 1 << 20
 """Bytes of a list that are read; nobody honest has a longer one, and what is longer counts as :data:`_TOO_MUCH`."""
+_MOST_MAPS = 64 << 20
+"""The same of the lists of mappings of all processes together; a guest's processes have thousands each."""
 _TOO_MUCH = 1 << 50
 _CHUNK = 1 << 16
 
@@ -45,9 +47,14 @@ def held_bytes(proc: int, init: int, terminals: int) -> int:
         init: Descriptor of the directory of its first process in our ``/proc``.
         terminals: Descriptor of its ``/dev/pts``.
     """
-    total = _socket_bytes(init) + TERMINAL_BYTES * _terminals(terminals)
+    total, left = _socket_bytes(init) + TERMINAL_BYTES * _terminals(terminals), _MOST_MAPS
     with contextlib.suppress(OSError):  # the first process has ended
-        total += sum(_process_bytes(proc, name) for name in os.listdir(proc) if name.isdigit())
+        for name in os.listdir(proc):
+            if name.isdigit():
+                maps, whole = _read_whole(proc, f"{name}/maps", left)
+                left -= len(maps)
+                total += MAPPING_BYTES * maps.count(b"\n") if whole else _TOO_MUCH
+                total += _process_bytes(proc, name)
     return total
 
 
@@ -60,8 +67,8 @@ def lock_bytes(proc: int) -> int:
 
 
 def _process_bytes(proc: int, pid: str) -> int:
-    """Page tables, swap, mappings and descriptors of one process."""
-    total = MAPPING_BYTES * _lines(proc, f"{pid}/maps")
+    """Page tables, swap and descriptors of one process."""
+    total = 0
     for line in _read_whole(proc, f"{pid}/status")[0].splitlines():
         if line.startswith((b"VmPTE:", b"VmSwap:")):
             total += int(line.split()[1]) * 1024
@@ -142,7 +149,7 @@ def _lines(directory: int, path: str) -> int:
     return data.count(b"\n") if whole else _TOO_MUCH
 
 
-def _read_whole(directory: int, path: str) -> tuple[bytes, bool]:
+def _read_whole(directory: int, path: str, most: int = _MOST_READ) -> tuple[bytes, bool]:
     """A file of ``/proc``, and whether that was all of it; empty when the process has ended."""
     parts, size = [], 0
     try:
@@ -150,14 +157,14 @@ def _read_whole(directory: int, path: str) -> tuple[bytes, bool]:
     except OSError:
         return b"", True
     try:
-        while size < _MOST_READ and (data := os.read(descriptor, _CHUNK)):
+        while size < most and (data := os.read(descriptor, _CHUNK)):
             parts.append(data)
             size += len(data)
     except OSError:
         return b"".join(parts), True
     finally:
         os.close(descriptor)
-    return b"".join(parts), size < _MOST_READ
+    return b"".join(parts), size < most
 
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.ecosystems.debian.traces import Traces, other_versions, plain
-from rebuilder.programs.debian.compare_traces import compared
-from rebuilder.programs.debian.read_changelog import changelog
+from rebuilder.programs.debian.compare_traces import changelog, compared
 from tests.fakes.debs import CONTROL, control_tar, data_tar, deb
 from tests.unit.test_programs_deb import CODE, DATA, elf
 

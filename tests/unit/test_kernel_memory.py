@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rebuilder.sandbox.kernel_memory import MAPPING_BYTES, held_bytes
+from rebuilder.sandbox.meter import MAPPING_BYTES, held_bytes
 
 
 def held(proc: Path) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.npm import install, pack, scripts, set_version, tools
+from rebuilder.programs.npm import install, tools
+from rebuilder.programs.npm import package as packing
 
 
 def tarball(place: Path, members: Mapping[str, bytes], *, executable: str = "") -> Path:
@@ -76,7 +77,7 @@ def test_a_command_runs_as_a_package_manager_runs_it(tmp_path: Path, capfd: pyte
     (package / "package.json").write_text('{"version": "1.2.3", "config": {"a-b": true}}')
     command = "tool && far && echo $npm_package_version $npm_package_config_a_b $npm_lifecycle_event && pwd && exit 3"
     where = ["--directory", str(package), "--top", str(tmp_path), "--script", "build", "--", command]
-    assert 3 == scripts.main(where)
+    assert 3 == packing.scripts(where)
     assert ["near", "far", "1.2.3 true build", str(package)] == capfd.readouterr().out.splitlines()
 
 
@@ -84,7 +85,7 @@ def test_a_command_runs_as_a_package_manager_runs_it(tmp_path: Path, capfd: pyte
 def test_an_odd_manifest_stops_no_command(tmp_path: Path, manifest: str) -> None:
     """It is hostile, and only gives variables."""
     (tmp_path / "package.json").write_text(manifest)
-    assert 0 == scripts.main(["--directory", str(tmp_path), "--top", str(tmp_path), "--script", "x", "--", "true"])
+    assert 0 == packing.scripts(["--directory", str(tmp_path), "--top", str(tmp_path), "--script", "x", "--", "true"])
 
 
 @pytest.mark.parametrize(
@@ -92,15 +93,15 @@ def test_an_odd_manifest_stops_no_command(tmp_path: Path, manifest: str) -> None
     [
         ("echo tarball > own-1.0.0.tgz", 0, {"published.tgz"}),
         ("echo tarball > other-1.0.0.tgz", 0, {"other-1.0.0.tgz"}),
-        ("true", pack.NO_TARBALL, set()),
-        ("touch a.tgz b.tgz", pack.NO_TARBALL, set()),
-        ("exit 5", pack.FAILED, set()),
+        ("true", packing.NO_TARBALL, set()),
+        ("touch a.tgz b.tgz", packing.NO_TARBALL, set()),
+        ("exit 5", packing.PACKING_FAILED, set()),
     ],
 )
 def test_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, code: int, left: set[str]) -> None:
     """One new tarball is handed over: under the published name where its own is the expected one."""
-    monkeypatch.setattr(pack, "_PACKED", str(tmp_path / "packed"))
-    monkeypatch.setattr(pack, "_QUIET", str(tmp_path / "quiet"))
+    monkeypatch.setattr(packing, "_PACKED", str(tmp_path / "packed"))
+    monkeypatch.setattr(packing, "_QUIET", str(tmp_path / "quiet"))
     package, out, npm = tmp_path / "package", tmp_path / "out", tmp_path / "npm"
     package.mkdir()
     out.mkdir()
@@ -108,7 +109,7 @@ def test_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, 
     npm.write_text(f"#!/bin/sh\n{program}\n")
     npm.chmod(0o755)
     arguments = ["--tool", "npm", "--node", "/nowhere", "--program", str(npm), "--directory", str(package)]
-    assert code == pack.main([*arguments, "--made", "own-1.0.0.tgz", "--out", str(out / "published.tgz")])
+    assert code == packing.pack([*arguments, "--made", "own-1.0.0.tgz", "--out", str(out / "published.tgz")])
     assert left == {each.name for each in out.iterdir()}
 
 
@@ -134,7 +135,7 @@ def test_a_version_is_written(tmp_path: Path, before: str, after: str) -> None:
     """And nothing else is changed, whatever else is called so."""
     path = tmp_path / "package.json"
     path.write_bytes(before.encode())
-    assert 0 == set_version.main(["--directory", str(tmp_path), "1.2.3"])
+    assert 0 == packing.set_version(["--directory", str(tmp_path), "1.2.3"])
     assert after == path.read_bytes().decode()
 
 
@@ -147,6 +148,6 @@ def test_no_place_for_a_version(tmp_path: Path, hostile: str | None, capsys: pyt
         path.symlink_to("elsewhere.json")
     else:
         path.write_text(hostile)
-    assert set_version.MALFORMED == set_version.main(["--directory", str(tmp_path), "1.2.3"])
+    assert packing.MALFORMED == packing.set_version(["--directory", str(tmp_path), "1.2.3"])
     assert 1 == capsys.readouterr().err.count("\n")
     assert hostile is not None or "1.0.0" in path.read_text()

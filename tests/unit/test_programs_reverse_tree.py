@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.source import reverse_tree
+from rebuilder.programs.source import checkout
 
 
 def state(root: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -35,7 +35,7 @@ def test_nothing_but_the_order_changes(tmp_path: Path, capsys: pytest.CaptureFix
     (outside / "x").write_text("x")
     os.utime(tree, (2, 2))
     before, beyond = state(tree), state(outside)
-    assert 0 == reverse_tree.main(["--tree", str(tree)])
+    assert 0 == checkout.reverse_tree(["--tree", str(tree)])
     assert before == state(tree)
     assert beyond == state(outside)
     assert capsys.readouterr().out.startswith("reverse_tree: ")
@@ -47,5 +47,5 @@ def test_memory_lists_in_reverse() -> None:
         for name in ("a", "b", "c", "d"):
             (Path(directory) / name).write_text(name)
         before = os.listdir(directory)  # noqa: PTH208 - the order is what matters
-        assert 1 == reverse_tree.reverse(directory)
+        assert 1 == checkout.reverse(directory)
         assert before[::-1] == os.listdir(directory)  # noqa: PTH208

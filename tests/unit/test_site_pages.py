@@ -14,9 +14,9 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.operations import Bucket, standing_by_day
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.site.badge import badge, badge_document
 from rebuilder.site.counts import FileCounts, bar
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, ENVIRONMENTS, PUBLISHERS, VERDICTS, lists_of
+from rebuilder.site.listing import badge, badge_document
 from rebuilder.site.marks import SENTENCES, mark
 from rebuilder.site.pages.artifact import ArtifactPage, PageContext, artifact_page
 from rebuilder.site.pages.index import FrontFacts, IndexPage, about_page, index_page

@@ -66,7 +66,7 @@ def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str]) -> di
     told = "$(SOURCE_DATE_EPOCH)" if makes else "${SOURCE_DATE_EPOCH}"
     lines = texts[place.file].splitlines(keepends=True)
     line = lines[place.line - 1]
-    lines[place.line - 1] = _UNTOLD_DATE.sub(rf'\g<before>date -u -d "@{told}"', line)
+    lines[place.line - 1] = _UNTOLD_DATE.sub(rf"\g<before>date -u -d @{told}", line)
     return {place.file: "".join(lines)} if lines[place.line - 1] != line else {}
 
 

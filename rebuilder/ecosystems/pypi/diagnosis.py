@@ -29,7 +29,7 @@ BUILD_FILES = re.compile(
 _ASKS = {
     Cause.EMBEDDED_PATH: r"cwd\(|abspath\(|realpath\(|\.resolve\(|\.absolute\(|__file__|sys\.(?:prefix|executable)",
     Cause.EMBEDDED_TIME: r"\btime(?:_ns)?\(|ctime\(|strftime\(|\.(?:now|utcnow|today)\(|asctime\(",
-    Cause.HASH_OR_SET_ORDER: r"\{[^{}:]*,[^{}:]*\}|\b(?:frozen)?set\(",
+    Cause.HASH_OR_SET_ORDER: r"\{[^{}():]*,[^{}():]*\}|\b(?:frozen)?set\(|(?<![.\w])hash\(",
     Cause.FILE_ORDER: r"listdir\(|scandir\(|\.?r?glob\(|iterdir\(|os\.walk\(",
     Cause.LOCALE: r"\bopen\((?!.*encoding)|read_text\(\)|setlocale\(|getlocale\(|getpreferredencoding\(",
     Cause.TIME_ZONE: r"localtime\(|fromtimestamp\(|tzname|\.mktime\(|astimezone\(|strftime\(",
@@ -68,7 +68,7 @@ def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacki
         texts: Files of the project.
         lacking: Files that the source archive lacks.
     """
-    if cause is Cause.INCOMPLETE_SOURCE and lacking and "setup.py" in texts:
+    if cause in {Cause.INCOMPLETE_SOURCE, Cause.EXTRA_SOURCE_FILES} and lacking and _heeds_manifest(texts):
         manifest = texts.get("MANIFEST.in", "")
         return {"MANIFEST.in": manifest + "".join(f"include {each}\n" for each in lacking)}
     if len(found) != 1:
@@ -87,6 +87,11 @@ def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacki
         if place.file.endswith(".py")
         else "".join(lines)
     }
+
+
+def _heeds_manifest(texts: Mapping[str, str]) -> bool:
+    """Whether setuptools makes the source archive, which alone reads ``MANIFEST.in``."""
+    return "setup.py" in texts or "setuptools" in texts.get("pyproject.toml", "setuptools")
 
 
 def _with_imports(text: str, line: str) -> str:

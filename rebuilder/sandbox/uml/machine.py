@@ -32,7 +32,7 @@ _OWN = {
     **{
         f"{_GUEST}/rebuilder/sandbox/{name}": _PACKAGE / "sandbox" / name
         for name in (
-            *("__init__.py", "kernel_memory.py", "leftovers.py", "meter.py", "supervision.py"),
+            *("__init__.py", "leftovers.py", "meter.py", "supervision.py"),
             *("bubblewrap/__init__.py", "bubblewrap/launcher_main.py"),
         )
     },
