@@ -385,6 +385,8 @@ def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
     if missing and traces.follows(missing, made_with(room)) and (newer or not traces.compiling):
         words = " ".join(dict.fromkeys(each.sentence for each in missing[:3]))
         named = " and ".join(dict.fromkeys(f"{each.package} {each.wanted}" for each in missing[:3]))
+        if all(each.explains for each in missing):
+            return _missing(f"{words} Nobody has {named} any more.")
         return _missing(f"{words} With what there is of {named} it does not come out, and no other is to be had.")
     if not traces.compiled or not traces.wants_less or not newer or tool is None or moment is None or built is None:
         return None
@@ -430,12 +432,15 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
         tests=way.tests,
         directory=way.directory,
     )
+    over = len(resolution.packages)
     installed = (
-        f"{len(resolution.packages)} packages of its build dependencies are installed over {base_name(way.suite)}."
+        f"{over} {'package' if over == 1 else 'packages'} of its build dependencies {'is' if over == 1 else 'are'}"
     )
     return Hypothesis(
         name=_name(way),
-        sentence=" ".join((why, installed, *resolution.notes, *case.files.notes)),
+        sentence=" ".join(
+            (why, f"{installed} installed over {base_name(way.suite)}.", *resolution.notes, *case.files.notes)
+        ),
         definition=definition(build),
         filename=case.evidence.artifact.filename if len(case.targets) > 1 else None,
         replayed=(*(case.entry.replayed if case.entry is not None else ()), *_replayed(case, way)),

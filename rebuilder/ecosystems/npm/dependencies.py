@@ -213,7 +213,8 @@ def dependencies(
     return Dependencies(
         inputs=inputs,
         commands=((*_PYTHON, program.path, "install", *place, *directory, "--", *manager.install),),
-        sentence=f"{len(found)} packages are installed as {lock.path} names them, by {manager.label} without scripts.",
+        sentence=f"{len(found)} {'package is' if len(found) == 1 else 'packages are'} installed as {lock.path} "
+        f"{'names it' if len(found) == 1 else 'names them'}, by {manager.label} without scripts.",
         notes=notes,
     )
 
