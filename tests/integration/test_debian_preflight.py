@@ -61,7 +61,7 @@ def test_what_goes_into_packages(machine: DebianInstallation, tmp_path: Path) ->
     lines = {cause: each["places"][0]["text"] for cause, each in causes.items()}
     assert lines[Cause.EMBEDDED_PATH].startswith("pwd >")
     assert lines[Cause.EMBEDDED_TIME].startswith("date +%F")
-    assert '+\tdate -u -d @$(SOURCE_DATE_EPOCH) +%F' in causes[Cause.EMBEDDED_TIME]["patch"]
+    assert "+\tdate -u -d @$(SOURCE_DATE_EPOCH) +%F" in causes[Cause.EMBEDDED_TIME]["patch"]
 
 
 @pytest.mark.usefixtures("archive")

@@ -9,12 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from rebuilder.ecosystems.debian.changelogs import before_updates, entries, last_point_release, newest_tool
-from rebuilder.ecosystems.debian.hypotheses import Case, Way, _as_of_then, _replayed
+from rebuilder.ecosystems.debian.hypotheses import Case, Way, _as_of_then, _newest_time, _replayed
 from rebuilder.ecosystems.debian.pinned_packages import Pin
-from rebuilder.ecosystems.debian.traces import Traces
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.environment import Package, Specification
+from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind
 from rebuilder.model.replayed import bits_before
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
@@ -94,7 +96,7 @@ def test_ways_that_follow_from_updates(tmp_path: Path) -> None:
 
     def ways(way: Way, month: int | None) -> list[tuple[str, dict[str, str]]]:
         moment = None if month is None else int(datetime(2025, month, 20, tzinfo=UTC).timestamp())
-        found = list(_as_of_then(cast("Case", case), way, Traces(moment=moment)))
+        found = list(_as_of_then(cast("Case", case), way, moment))
         assert {2} == {bits_before(_replayed(cast("Case", case), each.way)) for each in found} or not found
         return [(each.sentence, {pin.name: pin.version for pin in each.way.then if pin.installed}) for each in found]
 
@@ -106,10 +108,23 @@ def test_ways_that_follow_from_updates(tmp_path: Path) -> None:
     assert "libc6 2.41-12+deb13u1" in then
     assert "2025-09-20" in then
     assert [] == ways(replace(way, then=(Pin(name="libc6", version="1"),)), 9)
+    [dated, _] = _as_of_then(cast("Case", case), way, int(datetime(2025, 9, 20, tzinfo=UTC).timestamp()), dated=True)
+    assert (12, True) == (bits_before(_replayed(cast("Case", case), dated.way)), "By its own times" in dated.sentence)
     lost |= {"libc6-dev"}
     assert [{"linux-libc-dev": "6.12.8-1"}] == [named for _, named in ways(way, 9)]
     lost |= {"linux-libc-dev"}
     assert [] == ways(way, 9)
+
+
+@pytest.mark.parametrize(
+    ("times", "newest"), [((), None), (("2026-01-02T03:04:05", "2025-12-31T00:00:00"), 1_767_323_045), (("x",), None)]
+)
+def test_what_the_published_file_says_of_its_time(times: tuple[str, ...], newest: int | None) -> None:
+    """The newest of its members counts; what is no time says nothing."""
+    members = tuple(Member(name=each, kind=MemberKind.FILE, size=0, mtime=each) for each in times)
+    evidence = SimpleNamespace(artifact_inspection=Inspection(format="deb", members=members))
+    assert newest == _newest_time(cast("Evidence", evidence))
+    assert _newest_time(cast("Evidence", SimpleNamespace(artifact_inspection=None))) is None
 
 
 def test_how_old_the_compiler_is(tmp_path: Path) -> None:

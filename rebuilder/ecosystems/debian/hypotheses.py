@@ -5,8 +5,8 @@
 2. Where something else comes out, the two packages are held against each other
    (:mod:`rebuilder.ecosystems.debian.traces`): a build path, versions of tools. What they name is looked for in the
    lists of that release and of others, in lists from before, and in the pool, and the build is made again with it.
-3. Then with what the release had when the package was built, in another release that has the very same file, without
-   updates, with changelogs left whole, with its tests run.
+3. Then, or where nothing comes out, with what the release had when the package was built; then in another release
+   that has the very same file, without updates, with changelogs left whole, with its tests run.
 4. Where a version is named that nobody has any more, or the compiler here is newer than the package, it is not the
    package that is to blame: its inputs are missing.
 """
@@ -53,6 +53,8 @@ _LATER = timedelta(days=2)
 _RANDOM_BITS = 36
 """Of six letters and digits."""
 _VERSION_BITS, _SUITE_BITS, _OPTION_BITS = 10, 2, 4
+_DATE_BITS = 12
+"""Each of some thousand updates of a release makes one state more of what can be installed."""
 _NAME_BITS = 17
 """Which package of the archive, where the build would not have it by itself."""
 
@@ -67,6 +69,8 @@ class Way:
     """Whether updates of the release, and its security updates, are taken."""
     then: tuple[Pin, ...] = ()
     """What the release has updated since the package was built, as it was then."""
+    dated: bool = False
+    """Whether the published file alone says when that was."""
     options: tuple[str, ...] = ()
     tests: bool = False
     """Whether the source's tests are run; what they write can be in a package."""
@@ -248,7 +252,9 @@ def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
         yield from _other_places(case, way, traces)
         for other in _others(case, way, traces):
             yield from _with_other_version(case, way, other)
-        yield from _as_of_then(case, way, traces)
+        yield from _as_of_then(case, way, traces.moment)
+    else:
+        yield from _as_of_then(case, way, _newest_time(case.evidence), dated=True)
     yield from _elsewhere(case, way)
     if way.updates and _differs_without_updates(case, way):
         yield Repair(replace(way, updates=False), f"It is built without the updates that {way.suite} got later.")
@@ -328,17 +334,27 @@ def _with_other_version(case: Case, way: Way, other: OtherVersion) -> Iterator[R
             yield Repair(Way(suite, options=way.options), f"{other.sentence} That is the one of {suite}.")
 
 
-def _as_of_then(case: Case, way: Way, traces: Traces) -> Iterator[Repair]:
+def _newest_time(evidence: Evidence) -> int | None:
+    """When the published file says that it was built; seconds since 1970."""
+    inspection = evidence.artifact_inspection
+    times = [each.mtime for each in inspection.members] if inspection is not None else []
+    try:
+        return int(max(datetime.fromisoformat(each).replace(tzinfo=UTC) for each in times).timestamp())
+    except ValueError:  # it has none, or one that no calendar has
+        return None
+
+
+def _as_of_then(case: Case, way: Way, moment: int | None, *, dated: bool = False) -> Iterator[Repair]:
     """With what the release had when the package was built, by the changelogs of what it has now.
 
-    The source, or the entry of who built it again, says when that was: the newest uploads of then, which builders of
-    updates have, and what the last point release before had.
+    The source, or the entry of who built it again, says when that was, and where nothing was built the published file:
+    the newest uploads of then, which builders of updates have, and what the last point release before had.
     """
-    if way.then or not way.updates or traces.moment is None:
+    if way.then or not way.updates or moment is None:
         return
-    room, built = case.room(way)[0], datetime.fromtimestamp(traces.moment, UTC)
-    for moment in (built, last_point_release(room, built)):
-        updates = before_updates(room, way.suite, moment) if moment is not None else {}
+    room, built = case.room(way)[0], datetime.fromtimestamp(moment, UTC)
+    for then in (built, last_point_release(room, built)):
+        updates = before_updates(room, way.suite, then) if then is not None else {}
         sources = [
             tuple(Pin(name=name, version=version, installed=True) for name, version in each.items())
             for each in updates.values()
@@ -348,8 +364,9 @@ def _as_of_then(case: Case, way: Way, traces: Traces) -> Iterator[Repair]:
         # Packages of one source go together: what is there of them alone does not go with the others of today.
         if had := tuple(pin for each in sources if set(each) <= set(there) for pin in each):
             named = ", ".join(f"{each.name} {each.version}" for each in had)
-            sentence = f"It was built at {built:%Y-%m-%d}, when {way.suite} had earlier updates: {named}."
-            yield Repair(replace(way, then=had), sentence)
+            said = "By its own times it" if dated else "It"
+            sentence = f"{said} was built at {built:%Y-%m-%d}, when {way.suite} had earlier updates: {named}."
+            yield Repair(replace(way, then=had, dated=dated), sentence)
 
 
 def _elsewhere(case: Case, way: Way) -> Iterator[Repair]:
@@ -482,7 +499,7 @@ def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
     if not way.updates:
         yield told("updates", "without", 1)
     if way.then:
-        yield told("updates", "earlier", 2)
+        yield told("updates", "earlier", _DATE_BITS if way.dated else 2)
     if way.options:
         yield told("build-options", " ".join(way.options), _OPTION_BITS * len(way.options))
     if way.tests:
