@@ -11,7 +11,13 @@ from typing import cast
 
 import pytest
 
-from rebuilder.ecosystems.debian.changelogs import before_updates, entries, last_point_release, newest_tool
+from rebuilder.ecosystems.debian.changelogs import (
+    before_updates,
+    entries,
+    last_point_release,
+    newest_tool,
+    updates_with,
+)
 from rebuilder.ecosystems.debian.hypotheses import Case, Way, _as_of_then, _newest_time, _replayed
 from rebuilder.ecosystems.debian.pinned_packages import Pin
 from rebuilder.environments.protocol import BuildEnvironment
@@ -125,6 +131,23 @@ def test_what_the_published_file_says_of_its_time(times: tuple[str, ...], newest
     evidence = SimpleNamespace(artifact_inspection=Inspection(format="deb", members=members))
     assert newest == _newest_time(cast("Evidence", evidence))
     assert _newest_time(cast("Evidence", SimpleNamespace(artifact_inspection=None))) is None
+
+
+def test_updates_that_have_a_name_in_their_files(tmp_path: Path) -> None:
+    """Looked for in files of the package alone, which no link leads out to; a list of files that is a link is none."""
+    room = of_glibc(tmp_path)
+    info, machine = room.root / "var/lib/dpkg/info", tmp_path / "machine"
+    info.mkdir(parents=True)
+    machine.write_text("verify_name")
+    (room.root / "usr/away").symlink_to(machine)
+    (room.root / "usr/options").write_text("verify_host, no_other")
+    (info / "libc6:amd64.list").write_text("/.\n/usr/options\n/usr/away\n/../machine\n/usr/gone\n")
+    (info / "libc6-dev.list").symlink_to(info / "libc6:amd64.list")
+    (info / "base-files.list").symlink_to(machine)
+    names = {"verify_host", "verify_name"}
+    own = {"libc6": ("2.41-12+deb13u1", {"verify_host"}), "libc6-dev": ("2.41-12+deb13u1", {"verify_host"})}
+    assert own == updates_with(room, "trixie", names)
+    assert {} == updates_with(room, "bookworm", names)
 
 
 def test_how_old_the_compiler_is(tmp_path: Path) -> None:

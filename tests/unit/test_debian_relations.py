@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.debian.pinned_packages import MOST, RelationError, is_for, wanted
+from rebuilder.ecosystems.debian.relations import MOST, RelationError, is_for, wanted
 
 
 @pytest.mark.parametrize(

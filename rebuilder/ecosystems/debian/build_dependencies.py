@@ -16,14 +16,8 @@ from urllib.parse import unquote
 from rebuilder.ecosystems.debian.archive import SignedIndex, SignedRelease
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import IndexEntryError, SourcePackage, indexed_file
-from rebuilder.ecosystems.debian.pinned_packages import (
-    Pin,
-    PinnedPackage,
-    RelationError,
-    pinned_packages,
-    preferences,
-    wanted,
-)
+from rebuilder.ecosystems.debian.pinned_packages import Pin, PinnedPackage, pinned_packages, preferences
+from rebuilder.ecosystems.debian.relations import RelationError, wanted
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version
 from rebuilder.ecosystems.obstacles import NotRebuildable

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,14 +100,20 @@ def updates_with(environment: BuildEnvironment, suite: str, names: Collection[st
 def _texts(environment: BuildEnvironment, package: str) -> Iterator[bytes]:
     """The files of a package that are not large and that no link leads out to."""
     for tree in (*environment.layers[:1], environment.root):
-        for listed in (tree / "var/lib/dpkg/info").glob(f"{package}[.:]*list"):
-            if listed.name.partition(".list")[0].partition(":")[0] != package:
-                continue
-            for line in listed.read_text("utf-8", "replace").splitlines():
-                file = tree / line.lstrip("/")
-                if not file.is_symlink() and file.is_file() and file.resolve().is_relative_to(tree.resolve()):
-                    with file.open("rb") as source:
-                        yield source.read(_READ)
+        info = tree / "var/lib/dpkg/info"
+        for listed in filter(partial(_is_in, tree), (info / f"{package}.list", *info.glob(f"{package}:*.list"))):
+            files = (tree / line.lstrip("/") for line in _beginning(listed).decode("utf-8", "replace").splitlines())
+            yield from map(_beginning, filter(partial(_is_in, tree), files))
+
+
+def _is_in(tree: Path, file: Path) -> bool:
+    """Whether it is a file, and no link leads out of the environment to it."""
+    return file.is_file() and file.resolve().is_relative_to(tree.resolve())
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as source:
+        return source.read(_READ)
 
 
 def last_point_release(environment: BuildEnvironment, moment: datetime) -> datetime | None:
@@ -124,14 +131,13 @@ def _file(environment: BuildEnvironment, package: str) -> Path | None:
                 package = place.readlink().name
                 break
             for name in _NAMES:
-                if (place / name).is_file() and (place / name).resolve().is_relative_to(tree.resolve()):
+                if _is_in(tree, place / name):
                     return place / name
     return None
 
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as source:
-            return zlib.decompressobj(31).decompress(source.read(_READ), _TEXT)
+        return zlib.decompressobj(31).decompress(_beginning(file), _TEXT)
     except (OSError, zlib.error):
         return b""

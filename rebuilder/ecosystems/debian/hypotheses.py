@@ -261,7 +261,8 @@ def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
     if traces is not None and any(map(_CHANGELOG.fullmatch, traces.others)) and not way.options:
         sentence = "Its changelogs are longer than the tool leaves them today: they are left whole."
         yield Repair(replace(way, options=(_WHOLE_CHANGELOGS,)), sentence)
-    if traces is not None and not way.tests and (traces.unpaired or not traces.explained(_others(case, way, traces))):
+    gone = [each for each in _others(case, way, traces) if each.sure] if traces is not None else []
+    if traces is not None and not way.tests and (traces.unpaired or not traces.explained(gone)):
         sentence = "No version of a tool explains what differs: its tests are run, which can write files."
         yield Repair(replace(way, tests=True), sentence)
 
@@ -450,14 +451,11 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
         directory=way.directory,
     )
     over = len(resolution.packages)
-    installed = (
-        f"{over} {'package' if over == 1 else 'packages'} of its build dependencies {'is' if over == 1 else 'are'}"
-    )
+    packages, are = ("package", "is") if over == 1 else ("packages", "are")
+    installed = f"{over} {packages} of its build dependencies {are} installed over {base_name(way.suite)}."
     return Hypothesis(
         name=_name(way),
-        sentence=" ".join(
-            (why, f"{installed} installed over {base_name(way.suite)}.", *resolution.notes, *case.files.notes)
-        ),
+        sentence=" ".join((why, installed, *resolution.notes, *case.files.notes)),
         definition=definition(build),
         filename=case.evidence.artifact.filename if len(case.targets) > 1 else None,
         replayed=(*(case.entry.replayed if case.entry is not None else ()), *_replayed(case, way)),

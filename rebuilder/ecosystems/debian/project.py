@@ -15,8 +15,8 @@ from rebuilder.ecosystems.debian.build import packages_build, unpacked
 from rebuilder.ecosystems.debian.build_dependencies import resolve
 from rebuilder.ecosystems.debian.build_inputs import environment
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
-from rebuilder.ecosystems.debian.pinned_packages import RelationError, is_for
 from rebuilder.ecosystems.debian.planning import Planner, base_name
+from rebuilder.ecosystems.debian.relations import RelationError, is_for
 from rebuilder.ecosystems.debian.subject import file_name, is_name, release_purl
 from rebuilder.ecosystems.debian.version import is_version
 from rebuilder.ecosystems.inspection import inspect
