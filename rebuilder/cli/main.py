@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rebuilder.cli.alarms import alarms
+from rebuilder.cli.backup import backup, restore
 from rebuilder.cli.check import check
-from rebuilder.cli.db import NOTHING_STORED, backup, db, refuse_missing, restore
+from rebuilder.cli.db import NOTHING_STORED, db, refuse_missing
 from rebuilder.cli.draft import draft
 from rebuilder.cli.environments import environments
 from rebuilder.cli.export import export

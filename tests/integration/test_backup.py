@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.cli import db, log
+from rebuilder.cli import backup, log
 from rebuilder.config import Config
 from rebuilder.consumer import auditor
 from rebuilder.environments.store import EnvironmentStore
@@ -57,14 +57,14 @@ def test_a_store_that_was_lost(config: Config, tmp_path: Path, capsys: pytest.Ca
     """All of it is there again, what was published since is taken back, and an auditor sees one log."""
     place = tmp_path / "backup"
     publish(config, "build_failed")
-    db.backup(config, place)
+    backup.backup(config, place)
     publish(config, "unsupported")
     environment = EnvironmentStore(config.store / "toolchains", FixedClock()).get("trixie")
     pages = content(config.site_directory)
     shutil.rmtree(config.store)
     capsys.readouterr()
 
-    db.restore(config, place)
+    backup.restore(config, place)
     assert "rebuilder log recover" in capsys.readouterr().out
     assert (
         environment.sha256
@@ -86,12 +86,12 @@ def test_a_second_backup_copies_what_is_new(config: Config, tmp_path: Path, caps
     """One ledger counts, and what the first had is not written again."""
     place = tmp_path / "backup"
     publish(config, "build_failed")
-    db.backup(config, place)
+    backup.backup(config, place)
     (tree,) = place.glob("environments/*.tar")
     written = tree.stat().st_mtime_ns
     publish(config, "unsupported")
     capsys.readouterr()
-    db.backup(config, place)
+    backup.backup(config, place)
     said = capsys.readouterr().out
     assert ("1 build environments (0 new)" in said, written) == (True, tree.stat().st_mtime_ns)
     (ledger,) = place.glob("ledger-*")
@@ -107,9 +107,9 @@ def test_what_is_running_goes_along(config: Config, tmp_path: Path) -> None:
     with Ledger.open(config.ledger_place) as ledger:
         number = ledger.begin(reports.artifact("running"), reports.NOW)
         ledger.add_attempt(number, 0, tried)
-        db.backup(config, tmp_path / "backup")
+        backup.backup(config, tmp_path / "backup")
     restored = config.replace(store=tmp_path / "other", site=tmp_path / "other-site")
-    db.restore(restored, tmp_path / "backup")
+    backup.restore(restored, tmp_path / "backup")
     with Ledger.open(restored.ledger_place) as there:
         assert (tried,) == there.recorded(number).attempts
 
@@ -118,17 +118,17 @@ def test_a_damaged_backup_makes_no_ledger(config: Config, tmp_path: Path) -> Non
     """One blob has other bytes: it is named, and what can be used of the store is not taken for the whole."""
     publish(config, "build_failed")
     place = tmp_path / "backup"
-    db.backup(config, place)
+    backup.backup(config, place)
     blob = next(each for each in (place / "blobs").rglob("*") if each.is_file() and len(each.name) == 64)
     blob.chmod(0o644)
     blob.write_bytes(b"other")
     restored = config.replace(store=tmp_path / "other", site=tmp_path / "other-site")
     with pytest.raises(StoreError, match=blob.name):
-        db.restore(restored, place)
+        backup.restore(restored, place)
     assert not (restored.store / "ledger.sqlite").exists()
     next(place.glob("ledger-*")).write_bytes(b"no ledger")
     with pytest.raises(StoreError, match="damaged or gone"):
-        db.restore(restored, place)
+        backup.restore(restored, place)
 
 
 def test_what_the_store_lost_is_said(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +139,7 @@ def test_what_the_store_lost_is_said(config: Config, tmp_path: Path, capsys: pyt
         lost = reports.sha(name)
         (blobs / lost[:2] / lost).unlink()
         with pytest.raises(StoreError, match=f"{number} things") if number else nullcontext():
-            db.backup(config, tmp_path / f"backup-{number}")
+            backup.backup(config, tmp_path / f"backup-{number}")
         assert (number > 0) is (lost in capsys.readouterr().err)
     assert json.loads((tmp_path / "backup-2" / "backup.json").read_text())["rows"] > 0
 
@@ -147,33 +147,33 @@ def test_what_the_store_lost_is_said(config: Config, tmp_path: Path, capsys: pyt
 def test_wrong_places(config: Config, tmp_path: Path) -> None:
     """A directory of somebody else, one inside the store, no backup, and a store that is in use."""
     with pytest.raises(UsageError, match="no ledger"):
-        db.backup(config, tmp_path / "backup")
+        backup.backup(config, tmp_path / "backup")
     publish(config, "build_failed")
     with pytest.raises(UsageError, match="in each other"):
-        db.backup(config, config.store / "backup")
+        backup.backup(config, config.store / "backup")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter").write_text("dear\n")
     with pytest.raises(UsageError, match="other files"):
-        db.backup(config, tmp_path / "mine")
+        backup.backup(config, tmp_path / "mine")
     with pytest.raises(UsageError, match="no backup"):
-        db.restore(config, tmp_path / "mine")
+        backup.restore(config, tmp_path / "mine")
     (tmp_path / "mine" / "backup.json").write_text("{}")
     with pytest.raises(UsageError, match="not the index"):
-        db.restore(config, tmp_path / "mine")
-    db.backup(config, tmp_path / "backup")
+        backup.restore(config, tmp_path / "mine")
+    backup.backup(config, tmp_path / "backup")
     with pytest.raises(UsageError, match="ledger already"):
-        db.restore(config, tmp_path / "backup")
+        backup.restore(config, tmp_path / "backup")
 
 
 def test_from_postgresql_and_back(config: Config, tmp_path: Path, postgres: Postgres) -> None:
     """The backup needs no server; what is restored into one counts on."""
     ours = config.replace(ledger=postgres.url(postgres.create()))
     publish(ours, "build_failed")
-    db.backup(ours, tmp_path / "backup")
+    backup.backup(ours, tmp_path / "backup")
     there = config.replace(
         ledger=postgres.url(postgres.create()), store=tmp_path / "other", site=tmp_path / "other-site"
     )
-    db.restore(there, tmp_path / "backup")
+    backup.restore(there, tmp_path / "backup")
     with Ledger.open(there.ledger_place) as ledger:
         assert 1 == ledger.log_book.size()
     publish(there, "unsupported")
