@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
@@ -56,12 +54,6 @@ def liveness(ledger: Ledger) -> SessionLiveness:
     assert isinstance(found, SessionLiveness)
     found.grace_seconds = 0
     return found
-
-
-def test_tables_are_what_the_migrations_make(postgres: Postgres, name: str) -> None:
-    """The migrations and ``tables.py`` say the same here too."""
-    with Ledger.open(postgres.url(name)) as ledger, ledger._database.reading() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
 
 def test_many_processes_make_the_tables_once(postgres: Postgres) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
-from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.ledger_answers import answers
+from tests.fakes.ledgers import lay_down_oldest
 from tests.fakes.postgres import Postgres
 from tests.fakes.reports import NOW
 
@@ -22,14 +24,11 @@ BEFORE: dict[str, Any] = json.loads((LEDGERS / "0005.answers.json").read_text())
 @pytest.fixture(params=["sqlite", "postgresql"])
 def before(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a ledger of version 0005 is."""
-    dump = (LEDGERS / f"0005.{request.param}.sql").read_text()
     if request.param == "sqlite":
-        connection = sqlite3.connect(tmp_path / "ledger")
-        connection.executescript(dump)
-        connection.close()
+        lay_down_oldest(tmp_path / "ledger")
         return f"sqlite:///{tmp_path}/ledger"
     server: Postgres = request.getfixturevalue("postgres")
-    name = server.create()
+    dump, name = (LEDGERS / "0005.postgresql.sql").read_text(), server.create()
     server.administer(dump.replace("{", "{{").replace("}", "}}"), database=name)
     return server.url(name)
 
@@ -51,6 +50,12 @@ def test_it_says_what_it_said(before: str) -> None:
             said = answers(ledger)
         assert BEFORE.keys() - {"blobs"} == said.keys()
         assert [] == [each for question in said for each in differing(BEFORE[question], said[question], question)]
+
+
+def test_tables_are_what_the_migrations_make(before: str) -> None:
+    """The migrations and ``tables.py``, by which new ledgers are made, say the same."""
+    with Ledger.open(before) as ledger, ledger._database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
 
 def test_blobs_of_reports_stay(before: str) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, text
 
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import PinResult
@@ -18,7 +16,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.provenance.checker import PublisherMemory
 from rebuilder.store.ledger import Ledger, database
-from tests.fakes.ledgers import open_ledger
+from tests.fakes.ledgers import lay_down_oldest, open_ledger
 from tests.fakes.verifications import NOW, artifact, attempt, digest
 
 
@@ -90,28 +88,6 @@ def test_one_winner(tmp_path: Path) -> None:
         assert [ledger.remembered_publisher("pypi", "idna")] * 16 == told
 
 
-def old_ledger(path: Path) -> None:
-    """A ledger as the first version of this program made it, with something in it."""
-    config = Config()
-    config.set_main_option("path_separator", "os")
-    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-    of = artifact()
-    row = {"e": of.ecosystem, "p": of.purl, "n": of.name, "v": of.version, "f": of.filename, "s": of.sha256, "t": NOW}
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO artifact (ecosystem, purl, name, version, filename, sha256, url, first_seen)"
-                " VALUES (:e, :p, :n, :v, :f, :s, 'http://127.0.0.1/', :t)"
-            ),
-            row | {"t": NOW.replace(tzinfo=None).isoformat(" ")},
-        )
-    engine.dispose()
-
-
 def versions(path: Path) -> list[tuple[str, ...]]:
     """What the database says of its tables."""
     connection = sqlite3.connect(path)
@@ -121,10 +97,18 @@ def versions(path: Path) -> list[tuple[str, ...]]:
 
 
 def test_old_ledgers_are_upgraded(tmp_path: Path) -> None:
-    """A ledger of revision 1 keeps what it has and can remember publishers after it was opened."""
+    """A ledger of the oldest revision keeps what it has and can remember publishers after it was opened."""
     path = tmp_path / "ledger.sqlite"
-    old_ledger(path)
-    assert [("0001",)] == versions(path)
+    lay_down_oldest(path)
+    with closing(sqlite3.connect(path)) as connection:
+        of, when = artifact(), NOW.replace(tzinfo=None).isoformat(" ")
+        connection.execute(
+            "INSERT INTO artifact (ecosystem, purl, name, version, filename, sha256, url, first_seen)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'http://127.0.0.1/', ?)",
+            (of.ecosystem, of.purl, of.name, of.version, of.filename, of.sha256, when),
+        )
+        connection.commit()
+    assert [("0005",)] == versions(path)
     with Ledger.open(path) as ledger:
         assert PinResult(first_seen=False) == ledger.pin(artifact(), NOW)
         assert publisher() == ledger.remember_publisher(publisher())
@@ -138,7 +122,7 @@ def test_old_ledgers_are_upgraded(tmp_path: Path) -> None:
 def test_old_ledger_opened_by_many(tmp_path: Path) -> None:
     """Several at once upgrade it once."""
     path = tmp_path / "ledger.sqlite"
-    old_ledger(path)
+    lay_down_oldest(path)
 
     def look(_: int) -> RememberedPublisher | None:
         with Ledger.open(path) as ledger:

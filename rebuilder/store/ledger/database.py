@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.store.ledger.liveness import FileLiveness, Liveness
+from rebuilder.store.ledger.tables import metadata
 
 _LOG = logging.getLogger("rebuilder.ledger")
 _EXAMPLES = "Write sqlite:////path/to/ledger or postgresql://user@host/database."
@@ -164,25 +165,7 @@ def _engine(url: URL, busy_seconds: float) -> Engine:
     return engine
 
 
-REVISIONS = (
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0006",
-    "0007",
-    "0008",
-    "0009",
-    "0010",
-    "0011",
-    "0012",
-    "0013",
-    "0014",
-    "0015",
-    "0016",
-    "0017",
-)
+REVISIONS = tuple(f"{number:04}" for number in range(5, 18))
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 
 
@@ -301,8 +284,8 @@ class Database:
                 )
             self._dialect.prepare()
             with self.engine.execution_options(writes=True).begin() as connection:
-                if _version(connection) != REVISIONS[-1]:
-                    _migrate(connection)
+                if (found := _version(connection)) != REVISIONS[-1]:
+                    _migrate(connection, new=found is None)
         if before is not None:
             _LOG.info("The ledger %s was brought from version %s to %s.", self.name, before, REVISIONS[-1])
 
@@ -316,6 +299,12 @@ class Database:
                 )
             return
         version = _version(connection)
+        if version is not None and version < REVISIONS[0]:
+            raise StoreError(
+                f"The ledger {self.name} is too old to be brought up to date (its tables are version {version}, and "
+                f"the oldest this rebuilder knows are version {REVISIONS[0]}).",
+                hint="Name another store, and verify again.",
+            )
         if version is not None and version not in REVISIONS:
             raise StoreError(
                 f"The ledger {self.name} was made by a newer version of rebuilder (its tables are version {version}).",
@@ -337,11 +326,16 @@ def _version(connection: Connection) -> str | None:
     return version
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, *, new: bool) -> None:
+    """Bring the tables up to date; those of a ``new`` ledger are made as they are today."""
     from alembic import command
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("path_separator", "os")
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    command.upgrade(config, "head")
+    if new:
+        metadata.create_all(connection)
+        command.stamp(config, "head")
+    else:
+        command.upgrade(config, "head")
