@@ -75,6 +75,10 @@ class EcosystemRules:
     """Ends of names that its builds write rather than people."""
     keeping: frozenset[str] = frozenset()
     """Build tools that pack from a directory where files stay that were deleted from the sources."""
+    asks: Mapping[Cause, re.Pattern[str]] = field(default_factory=dict)
+    """What lines of a project have that ask for what a cause is about."""
+    asked_first: tuple[str, ...] = ()
+    """Paths of files of a project that are run for its build, and whose lines come before those of others."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rebuilder.diagnose.case import EcosystemRules
+from rebuilder.ecosystems.places import lines_of
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.diagnosis import Cause
@@ -133,6 +134,8 @@ class Conventions:
     """Endings of the files that a project of it publishes."""
     build_files: re.Pattern[str] = re.compile(r"(?!)")
     """Paths of files of a project that say how it is built and released, or are run for it."""
+    rules = EcosystemRules()
+    """What is known of the causes of differences, beyond the general rules."""
 
     def open(self, context: Context) -> Ecosystem:
         """Make the side that talks to registries; nothing is asked of them yet.
@@ -157,7 +160,8 @@ class Conventions:
             cause: What was shown, or is likely.
             texts: Those of :attr:`build_files`, by path.
         """
-        return ()
+        pattern = self.rules.asks.get(cause)
+        return lines_of(pattern, texts, first=self.rules.asked_first) if pattern is not None else ()
 
     def mended(
         self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
@@ -232,10 +236,6 @@ class Conventions:
         Raises nothing: what is wrong is in what it gives.
         """
         return ()
-
-    def diagnosis(self) -> EcosystemRules:
-        """What is known of the causes of differences, beyond the general rules."""
-        return EcosystemRules()
 
     def file_words(self, filename: str) -> str:
         """What a published file of this name is called: ``wheel``, ``tarball``."""

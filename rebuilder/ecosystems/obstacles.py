@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Inspection, Obstacle, normal_path
 from rebuilder.model.git import SourceTree
 from rebuilder.model.verdict import Verdict
+
+_Made = TypeVar("_Made")
 
 
 class NotRebuildable(Exception):  # noqa: N818 - not an error of ours: it says something about the release
@@ -14,6 +20,19 @@ class NotRebuildable(Exception):  # noqa: N818 - not an error of ours: it says s
     def __init__(self, verdict: Verdict, sentence: str, cause: Cause | None = None) -> None:
         super().__init__(sentence)
         self.obstacle = Obstacle(verdict=verdict, sentence=sentence, cause=cause)
+
+
+def or_obstacle(make: Callable[[], _Made]) -> _Made | Obstacle:
+    """What ``make`` gives, or what kept it from that by :class:`NotRebuildable`."""
+    try:
+        return make()
+    except NotRebuildable as stopped:
+        return stopped.obstacle
+
+
+def planned(planner: Callable[[History], Obstacle | None], history: History) -> Hypothesis | Obstacle | None:
+    """:func:`rebuilder.model.attempt.plan` for a planner that ends by :class:`NotRebuildable`."""
+    return or_obstacle(lambda: plan(planner, history))
 
 
 def quoted(text: str, *, longest: int = 120) -> str:

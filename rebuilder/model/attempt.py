@@ -161,6 +161,12 @@ class Attempt(Value):
         return self.comparison is not None and self.comparison.level is not Level.DIFFERENT
 
     @property
+    def distance(self) -> int:
+        """How many differences there are; more than any number where nothing could be compared."""
+        comparison = self.comparison
+        return 1 << 30 if comparison is None or comparison.problem else comparison.differences_total
+
+    @property
     def unauthenticated(self) -> tuple[Package, ...]:
         """What it was built with and nobody signed: then it shows nothing of where the published bytes come from."""
         return self.hypothesis.definition.toolchain.unauthenticated

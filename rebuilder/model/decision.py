@@ -151,7 +151,7 @@ def _of_signed(
     lacking = next((each.hypothesis.lacks for _, each in counted if each.hypothesis.lacks is not None), None)
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
     if compared and lacking is None:
-        best, nearest = min(compared, key=lambda each: _distance(each[1]))
+        best, nearest = min(compared, key=lambda each: each[1].distance)
         repeats = _repeats(attempts, nearest)
         return Decision(
             verdict=Verdict.DIFFERS,
@@ -195,11 +195,6 @@ def _start(attempt: Attempt) -> str:
 def _lacks_source(attempt: Attempt) -> bool:
     lacks = attempt.hypothesis.lacks
     return lacks is not None and lacks.cause is Cause.SOURCE_UNAVAILABLE
-
-
-def _distance(attempt: Attempt) -> int:
-    assert attempt.comparison is not None  # noqa: S101 - callers pass compared attempts only
-    return 1 << 30 if attempt.comparison.problem else attempt.comparison.differences_total
 
 
 def _repeats(attempts: tuple[Attempt, ...], best: Attempt) -> list[Attempt]:

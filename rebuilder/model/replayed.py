@@ -46,6 +46,11 @@ class Replayed(Value):
     of the document."""
 
 
+def told_before(name: str, value: str, bits: int) -> Replayed:
+    """One that a build is told; see :class:`Replayed`. What is longer than a report has room for is cut."""
+    return Replayed(name=name, when=When.BEFORE_BUILD, value=value[:500], bits=bits)
+
+
 def is_told(value: Replayed) -> bool:
     """Whether it is what a build was told in words of its source, so that compiled extensions are left out."""
     return value.name == EXTENSIONS and value.value != "off"

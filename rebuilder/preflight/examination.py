@@ -105,7 +105,7 @@ def examine(
             notes=tuple(_tree_notes(tree)),
             seconds=round(time.monotonic() - start, 3),
         )
-    rules = conventions(ecosystem.name).diagnosis()
+    rules = conventions(ecosystem.name).rules
     facts = conventions(ecosystem.name)
     made = build_project(parts, project, rules, told=facts.tells_time(texts))
     case = _Case(parts, ecosystem, tree, project)
@@ -202,7 +202,7 @@ def _failure(case: _Case, made: ProjectBuilds) -> Iterator[ProjectFinding]:
     if failed is None:
         return
     if made.directly_works:
-        rules, written = conventions(case.ecosystem.name).diagnosis(), case.parts.blobs.read(failed.log_sha256)
+        rules, written = conventions(case.ecosystem.name).rules, case.parts.blobs.read(failed.log_sha256)
         log = written.decode("utf-8", "replace")[-_LOG_CHARACTERS:]
         lacking = [each for each in case.tree.files if re.search(rf"(?<![\w/.-]){re.escape(each)}(?![\w/-])", log)]
         names = f", such as {_names(tuple(lacking))}" if lacking else ""

@@ -57,7 +57,7 @@ def vary(parts: Parts, attempt: Attempt) -> Variation | None:
             :meth:`rebuilder.verification.variation.VariationRunner.vary`.
     """
     parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")
-    rules = conventions(attempt.hypothesis.definition.ecosystem).diagnosis()
+    rules = conventions(attempt.hypothesis.definition.ecosystem).rules
     runner = VariationRunner(parts.run, parts.comparer, is_inventory=rules.is_inventory)
     return runner.vary(attempt.hypothesis)
 
@@ -72,7 +72,7 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
     if attempt is not None and parts.blobs.has(attempt.run.log_sha256):
         lines = written_lines(parts.blobs.read(attempt.run.log_sha256))
         case = replace(case, log="\n".join(lines)[-_LOG_CHARACTERS:])
-    return diagnose(case, conventions(case.evidence.artifact.ecosystem).diagnosis())
+    return diagnose(case, conventions(case.evidence.artifact.ecosystem).rules)
 
 
 def with_causes(

@@ -20,10 +20,10 @@ from rebuilder.ecosystems.debian.pinned_packages import Pin
 from rebuilder.ecosystems.debian.planning import Planner
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces
 from rebuilder.ecosystems.notebook import Notebook
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, planned
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.artifact import Artifact, PublishedFile
-from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome, Output, Run, plan
+from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.environment import Origin, Package, Specification
@@ -145,7 +145,7 @@ class World:
 
     def next(self, history: History) -> Hypothesis | Obstacle | None:
         """What a process that knows nothing but what is recorded does next."""
-        return plan(lambda known: infer(self._case(), known), history)
+        return planned(lambda known: infer(self._case(), known), history)
 
     def _case(self) -> Case:
         evidence, source = self._evidence(), SourceName("tiny", "1-1")

@@ -149,6 +149,6 @@ def test_hints_in_the_log(line: str, cause: Cause) -> None:
     run = reports.run(MemoryBlobs()).replace(outcome=Outcome.BUILD_FAILED, exit_code=2)
     attempt = reports.attempt(OURS, run)
     case = DiagnosisInput(reports.evidence(OURS, source=False), (attempt,), decide((attempt,), None), log=line)
-    result = diagnose(case, conventions("deb").diagnosis())
+    result = diagnose(case, conventions("deb").rules)
     assert result is not None
     assert cause == result.findings[0].cause

@@ -37,7 +37,7 @@ from tests.fakes.memo import MemoryMemo
 from tests.fakes.npm import npm_context
 
 REGISTRY = "https://mirror.example/npm"
-NPM = Manager("npm", "10.9.0", ("/build/tools/npm",))
+NPM = Manager("npm", "10.9.0")
 SOURCE = "/build/source"
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -122,7 +122,7 @@ def test_tarballs_are_inputs() -> None:
     assert command[3:6] == ("/tools/npm.pyz", "install", "--lock")
     assert command[command.index("--at") + 1] == "/build/source/packages/one/package-lock.json"
     assert command[command.index("--directory") + 1] == "/build/source/packages/one"
-    assert command[command.index("--") + 1 :][:3] == ("/build/tools/npm", "ci", "--ignore-scripts")
+    assert command[command.index("--") + 1 :][:3] == (NPM.command, "ci", "--ignore-scripts")
     assert "2 packages are installed as packages/one/package-lock.json names them" in found.sentence
     assert "http://elsewhere.example" in found.notes[0]
     assert not [each for each in world.fetcher.asked if not each.startswith(REGISTRY)]
@@ -137,7 +137,7 @@ def test_npm_6_asks_for_packages_of_other_machines(version: str, count: int) -> 
     mac["integrity"] = integrity(world.publish("mac", v1_0_0={})["1.0.0"])
     alpha = row(world.publish("alpha", v1_0_0={})["1.0.0"])
     rows = {"node_modules/alpha": alpha, "node_modules/mac": mac}
-    found = world.install(rows, manager=Manager("npm", version, ("/build/tools/npm",)))
+    found = world.install(rows, manager=Manager("npm", version))
     assert count == len([each for each in found.inputs if each.role is Role.BUILD_DEPENDENCY])
 
 
@@ -275,7 +275,7 @@ def test_what_yarn_patches_is_fetched_for_every_machine() -> None:
     rows = "".join(map(entry.format, ("fsevents", "mac")))
     patch = "fsevents@patch:fsevents@npm%3A2.3.2#~builtin<compat/fsevents>"
     text = f'__metadata:\n  version: 6\n{rows}"{patch}":\n  resolution: "{patch}"\n  conditions: os=darwin\n'
-    found = world.from_lock(LockFile("yarn.lock", text.encode()), Manager("yarn", "3.8.7", ("yarn",)))
+    found = world.from_lock(LockFile("yarn.lock", text.encode()), Manager("yarn", "3.8.7"))
     assert [each.path for each in found.inputs] == ["/inputs/npm/fsevents@2.3.2.tgz", "/inputs/yarn.lock"]
 
 
@@ -299,16 +299,16 @@ def test_an_address_that_readers_see_and_nobody_writes() -> None:
 @pytest.mark.parametrize(
     ("manager", "command"),
     [
-        (Manager("npm", "5.6.0", ("npm",)), ("npm", "install")),
-        (Manager("npm", "6.14.0", ("npm",)), ("npm", "ci")),
-        (Manager("pnpm", "9.0.0", ("pnpm",)), ("pnpm", "install", "--frozen-lockfile")),
-        (Manager("yarn", "1.22.22", ("yarn",)), ("yarn", "install", "--frozen-lockfile")),
-        (Manager("yarn", "4.1.0", ("yarn",)), ("yarn", "install", "--mode=skip-build")),
+        (Manager("npm", "5.6.0"), ("install",)),
+        (Manager("npm", "6.14.0"), ("ci",)),
+        (Manager("pnpm", "9.0.0"), ("install", "--frozen-lockfile")),
+        (Manager("yarn", "1.22.22"), ("install", "--frozen-lockfile")),
+        (Manager("yarn", "4.1.0"), ("install", "--mode=skip-build")),
     ],
 )
 def test_commands(manager: Manager, command: tuple[str, ...]) -> None:
     """Each package manager takes the lock file as it is, and runs no script."""
-    assert manager.install[: len(command)] == command
+    assert manager.install[: len(command) + 1] == (manager.command, *command)
     assert {"--ignore-scripts", "--mode=skip-build"} & set(manager.install)
 
 

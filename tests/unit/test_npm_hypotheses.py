@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm import hypotheses
-from rebuilder.ecosystems.npm.build import Construction, Tool
+from rebuilder.ecosystems.npm.build import Construction
+from rebuilder.ecosystems.npm.dependencies import Manager
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.hypotheses import cut_off
 from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
@@ -372,7 +373,7 @@ def test_versions_that_nobody_can_date_explain_no_added_file(
 ) -> None:
     """What a build writes may have been written by other versions; a file that it does not write differs."""
     lacks = hypotheses._UNKNOWN_VERSIONS
-    made = Construction(node="20.11.0", tools=(Tool("npm", "10.2.3"),))
+    made = Construction(node="20.11.0", tools=(Manager("npm", "10.2.3"),))
     monkeypatch.setattr(hypotheses, "_built", lambda *_: hypotheses.Way("build", made, "Built.", lacks=lacks))
     own = manifest(scripts={"build": "node a.js"})
     plan = world.plan({"package.json": own, "a.js": b""}, packed({"package.json": own, "dist/a.js": b"1\n"}))

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.lock_files import Digest, LockedPackage, LockFileError, Origin, read_lock
+from rebuilder.ecosystems.npm.integrity import Digest
+from rebuilder.ecosystems.npm.lock_files import LockedPackage, LockFileError, Origin, read_lock
 from rebuilder.foreign_yaml import UnreadableYaml, read_yaml
 
 SHA512 = hashlib.sha512(b"tarball").hexdigest()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm.ecosystem import Npm
-from rebuilder.ecosystems.npm.packument import Integrity, NpmRelease, Packument
+from rebuilder.ecosystems.npm.integrity import Digest
+from rebuilder.ecosystems.npm.packument import NpmRelease, Packument
 from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
@@ -72,7 +73,7 @@ def test_all_fields() -> None:
         name="own",
         version="1.2.3",
         tarball="https://mirror.example/own/-/own-1.2.3.tgz",
-        integrity=Integrity("sha512", SHA512.hex()),
+        integrity=Digest("sha512", SHA512.hex()),
         published=datetime(2024, 3, 2, 1, 2, 3, 456000, tzinfo=UTC),
         signatures=(RegistrySignature(key_id="SHA256:k", signature="AA=="),),
         attestations="https://example.org/-/npm/v1/attestations/own@1.2.3",
@@ -101,7 +102,7 @@ def test_little_is_needed() -> None:
 def test_strongest_digest_counts(integrity: str, algorithm: str, size: int) -> None:
     """A weaker one, or one that is none, binds nothing beside a stronger one."""
     bound = release(document(version(integrity=integrity))).integrity
-    assert (algorithm, 2 * size) == (bound.algorithm, len(bound.digest))
+    assert (algorithm, 2 * size) == (bound.algorithm, len(bound.value))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from rebuilder.consumer.answer import Answer
 from rebuilder.consumer.enforcement import Reply, sentence
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.proxy.pages import Listed, Page, Pages, Read, phrase, sent_on
-from rebuilder.ecosystems.npm.lock_files import digests
+from rebuilder.ecosystems.npm.integrity import digests
 from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, is_name, precedence, scope_of, tarball_name
 from rebuilder.errors import UnavailableError

@@ -13,7 +13,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import NamedTuple
 
 from rebuilder.ecosystems.debian.index import SourceName
-from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.replayed import Replayed, told_before
 
 _ENTRY = re.compile(
     r"(?P<source>[a-z0-9][a-z0-9+.-]+) \((?P<version>[0-9][A-Za-z0-9.+~:-]*)\) (?P<suite>[a-z][a-z0-9-]{0,59}); "
@@ -72,10 +72,10 @@ class BinaryOnlyEntry(NamedTuple):
         suite = _SUITE_BITS if _SUITE.fullmatch(self.suite) else _LETTER_BITS * len(self.suite)
         zone = _ZONE_BITS if self.moment.utcoffset() else 0
         return (
-            _told("binary-only-date", _date(self.moment), _SECOND_BITS + zone),
-            _told("binary-only-form", f"{self.suite}, {self.urgency}, {self.blank} empty lines", suite + 4),
-            _told("binary-only-maintainer", self.maintainer, _CHARACTER_BITS * len(self.maintainer)),
-            _told("binary-only-reason", reason, _CHARACTER_BITS * sum(map(len, self.reason))),
+            told_before("binary-only-date", _date(self.moment), _SECOND_BITS + zone),
+            told_before("binary-only-form", f"{self.suite}, {self.urgency}, {self.blank} empty lines", suite + 4),
+            told_before("binary-only-maintainer", self.maintainer, _CHARACTER_BITS * len(self.maintainer)),
+            told_before("binary-only-reason", reason, _CHARACTER_BITS * sum(map(len, self.reason))),
         )
 
 
@@ -114,7 +114,3 @@ def parsed(text: str, wanted: SourceName, version: str, architecture: str) -> Bi
 
 def _date(moment: datetime) -> str:
     return format_datetime(moment)
-
-
-def _told(name: str, value: str, bits: int) -> Replayed:
-    return Replayed(name=name, when=When.BEFORE_BUILD, value=value, bits=bits)

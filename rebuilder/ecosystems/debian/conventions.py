@@ -7,9 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import (
     Context,
     Conventions,
@@ -19,7 +18,7 @@ from rebuilder.ecosystems.conventions import (
     Settings,
     names_in,
 )
-from rebuilder.ecosystems.debian.diagnosis import BUILD_FILES, mended, places
+from rebuilder.ecosystems.debian.diagnosis import BUILD_FILES, RULES, mended
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE, is_pattern
 from rebuilder.ecosystems.debian.version import is_version, order
@@ -52,6 +51,10 @@ class DebianConventions(Conventions):
     project_files = ("debian/changelog",)
     released_files = (".deb",)
     build_files = BUILD_FILES
+    rules = RULES
+    is_name = staticmethod(is_pattern)
+    is_version = staticmethod(is_version)
+    version_key = staticmethod(order)
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""
@@ -86,37 +89,15 @@ class DebianConventions(Conventions):
         """``dpkg-buildpackage`` does."""
         return True
 
-    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """See :func:`rebuilder.ecosystems.debian.diagnosis.places`."""
-        return places(cause, texts)
-
     def mended(
         self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
     ) -> dict[str, str]:
         """See :func:`rebuilder.ecosystems.debian.diagnosis.mended`."""
         return mended(cause, found, texts)
 
-    def diagnosis(self) -> EcosystemRules:
-        """See :data:`rebuilder.ecosystems.debian.diagnosis.RULES`."""
-        from rebuilder.ecosystems.debian.diagnosis import RULES
-
-        return RULES
-
     def file_words(self, filename: str) -> str:
         """All of them are packages."""
         return "package"
-
-    def is_name(self, text: str) -> bool:
-        """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
-        return is_pattern(text)
-
-    def is_version(self, text: str) -> bool:
-        """See :func:`rebuilder.ecosystems.debian.version.is_version`."""
-        return is_version(text)
-
-    def version_key(self, version: str) -> Any:
-        """The order of dpkg."""
-        return order(version)
 
     def local_problem(self, head: bytes) -> str | None:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.local_problem`."""

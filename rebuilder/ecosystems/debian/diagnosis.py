@@ -22,7 +22,6 @@ from rebuilder.diagnose.case import (
     listed,
     pairs_shown,
 )
-from rebuilder.ecosystems.places import lines_of
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty
 from rebuilder.model.project import Place
@@ -45,15 +44,7 @@ _ASKS = {
     Cause.CPU_DEPENDENT: r"\bnproc\b|-march=native|_NPROCESSORS|cpu_count\(|/proc/cpuinfo",
     Cause.RANDOMNESS: r"\$RANDOM|/dev/u?random|\bmktemp\b|\buuid(?:gen|4)?\b|\brand(?:om)?\(",
 }
-_PATTERNS = {cause: re.compile(pattern) for cause, pattern in _ASKS.items()}
 _UNTOLD_DATE = re.compile(rf"{_DATE}(?! [^`);|>]*(?:-d|--date|-r|--reference)\b)(?: -u\b)?")
-_FIRST = ("debian/rules", "Makefile")
-
-
-def places(cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-    """Lines that ask for what a cause is about."""
-    pattern = _PATTERNS.get(cause)
-    return lines_of(pattern, texts, first=_FIRST) if pattern is not None else ()
 
 
 def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str]) -> dict[str, str]:
@@ -267,4 +258,6 @@ RULES = EcosystemRules(
     consequences=consequences,
     hints=_hints,
     is_inventory=lambda member: member == _SUMS,
+    asks={cause: re.compile(pattern) for cause, pattern in _ASKS.items()},
+    asked_first=("debian/rules", "Makefile"),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from rebuilder import deb822
@@ -20,11 +19,11 @@ from rebuilder.ecosystems.debian.subject import ECOSYSTEM, NO_UDEBS, file_name, 
 from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.notebook import Notebook
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, or_obstacle, planned
 from rebuilder.ecosystems.protocol import Ecosystem, StepTask
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import History, Hypothesis, plan
+from rebuilder.model.attempt import History, Hypothesis
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
@@ -57,9 +56,7 @@ class Debian(Ecosystem):
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return self.context.archive.fetcher
 
-    def parse(self, text: str) -> Subject:
-        """See :func:`rebuilder.ecosystems.debian.subject.parse_subject`."""
-        return parse_subject(text)
+    parse = staticmethod(parse_subject)
 
     def named_in(self, path: Path) -> list[Subject]:
         """See :func:`rebuilder.ecosystems.debian.documents.subjects_in`."""
@@ -213,18 +210,16 @@ class Debian(Ecosystem):
         if evidence.obstacle is not None or evidence.source is None:
             return evidence.obstacle
         planner = self._planner(task.limits)
-        try:
+
+        def infer_case(history: History) -> None:
             case = planner.notebook.once(evidence, "case", lambda: case_of(planner, evidence))
-        except NotRebuildable as stopped:
-            return stopped.obstacle
-        return plan(partial(infer, replace(case, planner=planner)), history)
+            infer(replace(case, planner=planner), history)
+
+        return planned(infer_case, history)
 
     def project(self, tree: ProjectTree) -> Project | Obstacle:
         """See :func:`rebuilder.ecosystems.debian.project.project_builds`."""
-        try:
-            return project_builds(self._planner(Limits()), tree)
-        except NotRebuildable as stopped:
-            return stopped.obstacle
+        return or_obstacle(lambda: project_builds(self._planner(Limits()), tree))
 
     def _planner(self, limits: Limits) -> Planner:
         return Planner(self.context, self._candidates, limits, self._notebook)

@@ -41,7 +41,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.replayed import MOST_BITS, Replayed, When, bits_before
+from rebuilder.model.replayed import MOST_BITS, Replayed, bits_before, told_before
 from rebuilder.model.verdict import Verdict
 
 _Made = TypeVar("_Made")
@@ -168,16 +168,12 @@ def case_of(planner: Planner, evidence: Evidence) -> Case:
     )
 
 
-def infer(case: Case, history: History) -> Obstacle | None:
-    """Plan the step from the source package; see :mod:`rebuilder.model.attempt`."""
-    try:
-        _try(case, history)
-    except NotRebuildable as stopped:
-        return stopped.obstacle
-    return None
+def infer(case: Case, history: History) -> None:
+    """Plan the step from the source package; see :mod:`rebuilder.model.attempt`.
 
-
-def _try(case: Case, history: History) -> None:
+    Raises:
+        NotRebuildable: what keeps it from having (more) hypotheses.
+    """
     for given in _given(case):
         with contextlib.suppress(NotRebuildable):  # what it names is not to be had, which blames nobody
             attempt = history.of(_hypothesis(case, given.way, given.sentence))
@@ -197,9 +193,9 @@ def _try(case: Case, history: History) -> None:
         except NotRebuildable:
             continue
         other, made = history.of(hypothesis), made + 1
-        if _distance(other) < _distance(attempt):
+        if other.distance < attempt.distance:
             way, attempt = following.way, other
-        if not other.unauthenticated and _distance(other) < _distance(signed[1]):
+        if not other.unauthenticated and other.distance < signed[1].distance:
             signed = following.way, other
     if _exact(attempt):
         return
@@ -236,13 +232,6 @@ def _given(case: Case) -> Iterator[Repair]:
 
 def _exact(attempt: Attempt) -> bool:
     return attempt.comparison is not None and attempt.comparison.level is Level.IDENTICAL
-
-
-def _distance(attempt: Attempt) -> int:
-    comparison = attempt.comparison
-    if comparison is None or comparison.problem:
-        return 1 << 30
-    return comparison.differences_total
 
 
 def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
@@ -483,24 +472,20 @@ def _entry(case: Case) -> Input | None:
 
 def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
     """What of a way is read from the published file."""
-
-    def told(name: str, value: str, bits: int) -> Replayed:
-        return Replayed(name=name, when=When.BEFORE_BUILD, value=value[:500], bits=bits)
-
     if way.suite != case.candidate.suite:
-        yield told("suite", way.suite, _SUITE_BITS)
+        yield told_before("suite", way.suite, _SUITE_BITS)
     if way.pins:
         versions = dict.fromkeys(each.version for each in way.pins)
         named = ", ".join(f"{each.name} {each.version}" for each in way.pins)
         chosen = sum(_NAME_BITS if each.added else 1 for each in way.pins)  # of packages of one version, any some
-        yield told("tool-version", named, _VERSION_BITS * len(versions) + chosen)
+        yield told_before("tool-version", named, _VERSION_BITS * len(versions) + chosen)
     if not way.updates:
-        yield told("updates", "without", 1)
+        yield told_before("updates", "without", 1)
     if way.then:
-        yield told("updates", "earlier", _DATE_BITS if way.dated else 2)
+        yield told_before("updates", "earlier", _DATE_BITS if way.dated else 2)
     if way.options:
-        yield told("build-options", " ".join(way.options), _OPTION_BITS * len(way.options))
+        yield told_before("build-options", " ".join(way.options), _OPTION_BITS * len(way.options))
     if way.tests:
-        yield told("tests", "run", 1)
+        yield told_before("tests", "run", 1)
     if way.directory is not None:
-        yield told("build-path", way.directory, _RANDOM_BITS)
+        yield told_before("build-path", way.directory, _RANDOM_BITS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from rebuilder.ecosystems.npm.dependencies import Manager
 from rebuilder.ecosystems.npm.node_versions import NODE
 from rebuilder.ecosystems.npm.scripts import ScriptStep
 from rebuilder.ecosystems.source_trees import CheckedOut
@@ -32,40 +32,12 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Tool:
-    """One version of a package manager."""
-
-    name: Literal["npm", "pnpm", "yarn"]
-    version: str
-
-    @property
-    def package(self) -> str:
-        """The package of the registry that it is in."""
-        return "@yarnpkg/cli-dist" if self.name == "yarn" and not self.version.startswith(("0.", "1.")) else self.name
-
-    @property
-    def dialect(self) -> str:
-        """Whose options its command line has: those of Yarn from version 2 on are others."""
-        return self.name if self.package == self.name else "berry"
-
-    @property
-    def command(self) -> str:
-        """What starts it in a build, on the Node that is on the path."""
-        return f"{TOOLS}/{self.package.rpartition('/')[2]}-{self.version}/commands/{self.name}"
-
-    @property
-    def label(self) -> str:
-        """For sentences."""
-        return f"{self.name} {self.version}"
-
-
-@dataclass(frozen=True)
 class Construction:
     """What is done between checking a commit out and packing it."""
 
     node: str
     """Version of the Node that it is done with."""
-    tools: tuple[Tool, ...]
+    tools: tuple[Manager, ...]
     """Package managers on the path, the one that installs first."""
     inputs: tuple[Input, ...] = ()
     """Tarballs of dependencies, lock files."""
@@ -87,7 +59,7 @@ class NpmBuild:
     checkout: CheckedOut
     directory: str
     """Of the package in the repository; empty when it is the repository."""
-    packer: Tool
+    packer: Manager
     pack_node: str
     """Version of the Node that packs."""
     program: Input
@@ -103,7 +75,7 @@ class NpmBuild:
     """None: the commit is packed as it is."""
 
 
-def wanted_tools(packer: Tool, pack_node: str, construction: Construction | None) -> list[tuple[str, str]]:
+def wanted_tools(packer: Manager, pack_node: str, construction: Construction | None) -> list[tuple[str, str]]:
     """Package of the registry, and version, of each tool of a build."""
     nodes = [pack_node, *([construction.node] if construction is not None else [])]
     managers = [packer, *(construction.tools if construction is not None else ())]

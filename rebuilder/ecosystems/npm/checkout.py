@@ -62,11 +62,6 @@ class Checkout:
     packages: tuple[str, ...]
     """Directories with a package.json that is none of a test, those nearest to the top first."""
 
-    def scripts(self, manifest: Mapping[str, Any]) -> dict[str, str]:
-        """The scripts of a package.json, as far as they are texts."""
-        found = manifest.get("scripts")
-        return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
-
 
 def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCommit) -> Checkout:
     """Find the package in the commit: where its origin says, else by the package.json of its name.

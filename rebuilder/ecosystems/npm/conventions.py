@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
-from rebuilder.ecosystems.npm.diagnosis import BUILD_FILES, places
+from rebuilder.ecosystems.npm.diagnosis import BUILD_FILES, RULES
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
 from rebuilder.ecosystems.npm.tarball import MANIFEST, read_manifest
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError, StoreError
-from rebuilder.model.diagnosis import Cause
-from rebuilder.model.project import Place
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
 if TYPE_CHECKING:
-    from rebuilder.diagnose.case import EcosystemRules
     from rebuilder.ecosystems.npm.registry import Access
 
 _NAME = re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII)
@@ -35,6 +32,8 @@ class NpmConventions(Conventions):
     project_files = ("package.json",)
     released_files = (".tgz",)
     build_files = BUILD_FILES
+    rules = RULES
+    is_version = staticmethod(is_version)
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; npm's own settings are read when asked for."""
@@ -58,12 +57,6 @@ class NpmConventions(Conventions):
             )
         )
 
-    def diagnosis(self) -> EcosystemRules:
-        """See :data:`rebuilder.ecosystems.npm.diagnosis.RULES`."""
-        from rebuilder.ecosystems.npm.diagnosis import RULES
-
-        return RULES
-
     def is_project(self, directory: Path) -> bool:
         """Not where package.json is only there for tools: npm publishes nothing that is private."""
         try:
@@ -72,10 +65,6 @@ class NpmConventions(Conventions):
             return False
         return found is None or not found.get("private")
 
-    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """See :func:`rebuilder.ecosystems.npm.diagnosis.places`."""
-        return places(cause, texts)
-
     def file_words(self, filename: str) -> str:
         """What npm publishes are tarballs."""
         return "tarball"
@@ -83,10 +72,6 @@ class NpmConventions(Conventions):
     def is_name(self, text: str) -> bool:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
         return len(text) <= 214 and _NAME.fullmatch(text) is not None
-
-    def is_version(self, text: str) -> bool:
-        """See :func:`rebuilder.ecosystems.npm.subject.is_version`."""
-        return is_version(text)
 
     def version_key(self, version: str) -> Any:
         """The order of Semantic Versioning; what is no such version comes before all that are."""

@@ -16,19 +16,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 from urllib.parse import urlsplit
 
+from rebuilder.ecosystems.npm.context import PlanningContext
+from rebuilder.ecosystems.npm.integrity import Digest, strongest_first
 from rebuilder.ecosystems.npm.lock_files import (
     LOCK_NAMES,
-    Digest,
     LockedPackage,
     LockFileError,
     Origin,
     read_lock,
-    strongest_first,
 )
-from rebuilder.ecosystems.npm.packument import Integrity
 from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.settings import entries
 from rebuilder.ecosystems.npm.subject import precedence, tarball_name
@@ -39,8 +38,7 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.programs.npm.loopback import ADDRESS, TARBALLS, file_name
-from rebuilder.sandbox.prepared import CLEAN_INSTALL
-from rebuilder.store.protocol import Blobs
+from rebuilder.sandbox.prepared import CLEAN_INSTALL, TOOLS
 
 MOST_PACKAGES = 5_000
 """Of one build."""
@@ -57,7 +55,7 @@ _SCRIPTLESS = {
     "pnpm": ("--frozen-lockfile", "--ignore-scripts"),
     "yarn": ("--frozen-lockfile", "--ignore-scripts", "--non-interactive"),
     # Not --immutable: what Yarn patches itself differs between its releases. What it could choose instead is no input.
-    "yarn berry": ("--mode=skip-build",),
+    "berry": ("--mode=skip-build",),
 }
 
 Tool = Literal["npm", "pnpm", "yarn"]
@@ -65,45 +63,49 @@ Tool = Literal["npm", "pnpm", "yarn"]
 
 @dataclass(frozen=True)
 class Manager:
-    """A package manager as a build has it."""
+    """One version of a package manager."""
 
-    tool: Tool
+    name: Tool
     version: str
-    command: tuple[str, ...]
-    """What starts it inside the sandbox."""
+
+    @property
+    def package(self) -> str:
+        """The package of the registry that it is in."""
+        return "@yarnpkg/cli-dist" if self.rewrites_lock else self.name
+
+    @property
+    def dialect(self) -> str:
+        """Whose options its command line has: those of Yarn from version 2 on are others."""
+        return "berry" if self.rewrites_lock else self.name
+
+    @property
+    def command(self) -> str:
+        """What starts it in a build, on the Node that is on the path."""
+        return f"{TOOLS}/{self.package.rpartition('/')[2]}-{self.version}/commands/{self.name}"
 
     @property
     def label(self) -> str:
         """For sentences."""
-        return f"{self.tool} {self.version}"
+        return f"{self.name} {self.version}"
 
     @property
     def install(self) -> tuple[str, ...]:
         """Its command that installs what a lock file names."""
         number = precedence(self.version)[0]
-        if self.tool == "npm":
+        if self.name == "npm":
             # npm ci came with 5.7; npm 5 writes lock files that older versions do not read.
-            return (*self.command, CLEAN_INSTALL[0] if number >= (5, 7, 0) else "install", *_SCRIPTLESS["npm"])
-        return (*self.command, "install", *_SCRIPTLESS["yarn berry" if self.rewrites_lock else self.tool])
+            return (self.command, CLEAN_INSTALL[0] if number >= (5, 7, 0) else "install", *_SCRIPTLESS["npm"])
+        return (self.command, "install", *_SCRIPTLESS[self.dialect])
 
     @property
     def takes_all(self) -> bool:
         """Whether it asks for packages of other machines, too, as npm does that reads no ``os`` in lock files."""
-        return self.tool == "npm" and precedence(self.version)[0] < (7, 0, 0)
+        return self.name == "npm" and precedence(self.version)[0] < (7, 0, 0)
 
     @property
     def rewrites_lock(self) -> bool:
         """Whether it may write the lock file anew, as Yarn does from version 2 on."""
-        return self.tool == "yarn" and precedence(self.version)[0] >= (2, 0, 0)
-
-
-class DependencyContext(Protocol):
-    """What it needs of what the ecosystem works with."""
-
-    @property
-    def registry(self) -> NpmRegistry: ...  # noqa: D102
-    @property
-    def blobs(self) -> Blobs: ...  # noqa: D102
+        return self.name == "yarn" and precedence(self.version)[0] >= (2, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def find_lock(files: Mapping[str, bytes], directory: str, tool: Tool) -> LockFil
 
 
 def dependencies(
-    context: DependencyContext,
+    context: PlanningContext,
     lock: LockFile,
     *,
     manager: Manager,
@@ -233,12 +235,9 @@ class _Tarball:
         return f"{self.name} {self.version}"
 
     @property
-    def bound(self) -> Integrity | None:
+    def bound(self) -> Digest | None:
         """The strongest digest that binds its bytes."""
-        for each in self.digests:
-            if each.algorithm in {"sha512", "sha384", "sha256"}:
-                return Integrity(each.algorithm, each.value)  # type: ignore[arg-type]
-        return None
+        return next((each for each in self.digests if each.binds), None)
 
     @property
     def sha1(self) -> str | None:
@@ -248,7 +247,7 @@ class _Tarball:
     def key(self) -> str:
         """What its SHA-256 is remembered under."""
         if self.bound is not None:
-            return f"{self.bound.algorithm}:{self.bound.digest}"
+            return self.bound.key
         return f"release:{self.name}@{self.version}:{self.sha1 or ''}"
 
 
@@ -346,7 +345,7 @@ def _tarballs(lock: LockFile, packages: Iterable[LockedPackage]) -> list[_Tarbal
 
 
 def _fetched(
-    context: DependencyContext, lock: LockFile, tarballs: Sequence[_Tarball]
+    context: PlanningContext, lock: LockFile, tarballs: Sequence[_Tarball]
 ) -> tuple[list[tuple[_Tarball, Sha256]], tuple[str, ...]]:
     """All that are to be had; only what is optional may be missing."""
     registry = context.registry
@@ -385,7 +384,7 @@ def some(labels: Sequence[str]) -> str:
     return shown if len(labels) <= 3 else f"{shown} and {len(labels) - 3} more packages"
 
 
-def _fetch(context: DependencyContext, lock: LockFile, tarball: _Tarball) -> Sha256 | NotRebuildable:
+def _fetch(context: PlanningContext, lock: LockFile, tarball: _Tarball) -> Sha256 | NotRebuildable:
     """Fetch one, from where registries usually have it or from where this one says."""
     registry, bound = context.registry, tarball.bound
     if bound is not None:
@@ -400,7 +399,7 @@ def _fetch(context: DependencyContext, lock: LockFile, tarball: _Tarball) -> Sha
     if release is None:
         return _missing(lock, tarball, "which the registry does not have")
     listed = release.integrity
-    if bound is not None and listed.algorithm == bound.algorithm and listed.digest != bound.digest:
+    if bound is not None and listed.algorithm == bound.algorithm and listed.value != bound.value:
         return _missing(lock, tarball, f"with another {bound.algorithm.upper()} than the registry's file has")
     try:
         sha256 = registry.fetch(release.tarball, bound or listed)

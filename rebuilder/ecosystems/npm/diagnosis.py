@@ -7,7 +7,7 @@ said of the packing tool on attempts that differ in nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from rebuilder.diagnose.case import (
@@ -26,13 +26,11 @@ from rebuilder.ecosystems.npm.build import SOURCE
 from rebuilder.ecosystems.npm.resolution import UNLOCKED
 from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.npm.tree_changes import ELSEWHERE, NOWHERE
-from rebuilder.ecosystems.places import lines_of
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.graph import FileChange, TreeChange
-from rebuilder.model.project import Place
 from rebuilder.programs.account.list_tarball import below
 
 _PACK_ONLY = "pack-only"
@@ -330,6 +328,21 @@ def _hints(line: str) -> Iterator[tuple[Cause, str]]:
 _PORTABLE = "Publish with npm 7.20.5 or later, which writes the same headers whatever machine it runs on."
 _CLEAN_CHECKOUT = "Publish from a clean checkout of the tagged commit, best in a workflow (npm publish --provenance)."
 
+BUILD_FILES = re.compile(
+    r"(?:(?:build|config|scripts|tools|tasks)/)?[^/]+\.[cm]?[jt]s|package\.json|Makefile|\.npmrc"
+    r"|\.github/workflows/[^/]+\.ya?ml"
+)
+"""Paths of files that say how a package is built and released, or are run for it."""
+_ASKS = {
+    Cause.EMBEDDED_PATH: r"process\.cwd\(|__(?:dir|file)name|import\.meta\.(?:url|\w+name)|\bresolve\(|\bpwd\b",
+    Cause.EMBEDDED_TIME: r"\bDate\.now\(|\bDate\(\s*\)|moment\(\)|\bhrtime|\bdate\b.*\+%|(?:`|\$\()date\b",
+    Cause.FILE_ORDER: r"readdir(?:Sync)?\(|\bglob(?:\.sync|Sync)?\(|opendir(?:Sync)?\(|\bfind \S",
+    Cause.LOCALE: r"toLocale\w*\(|localeCompare\(|\bIntl\.",
+    Cause.TIME_ZONE: r"getTimezoneOffset\(|\.get(?:Hours|Date|Day|Month|FullYear)\(|to(?:Locale|Date|Time)\w*\(",
+    Cause.HOST_OR_USER_NAME: r"\bhostname\(|userInfo\(|homedir\(|env\.(?:USER|HOME|LOGNAME|HOSTNAME)\b|\bwhoami\b",
+    Cause.CPU_DEPENDENT: r"\bcpus\(|availableParallelism\(|\bnproc\b",
+    Cause.RANDOMNESS: r"Math\.random\(|random(?:Bytes|UUID|Int|FillSync)\(|getRandomValues\(|\bnanoid\(|\buuid|mkdtemp",
+}
 RULES = EcosystemRules(
     rules={"packed": _packed, "file-list": _file_list, "manifest": _manifest},
     instead={
@@ -377,29 +390,6 @@ RULES = EcosystemRules(
     hints=_hints,
     endings={70: "the package manager could not pack it", 73: "the package manager left no tarball"},
     leftovers=_LEFT,
+    asks={cause: re.compile(pattern) for cause, pattern in _ASKS.items()},
+    asked_first=("package.json", "build.js", "build.mjs", "build.cjs"),
 )
-
-
-BUILD_FILES = re.compile(
-    r"(?:(?:build|config|scripts|tools|tasks)/)?[^/]+\.[cm]?[jt]s|package\.json|Makefile|\.npmrc"
-    r"|\.github/workflows/[^/]+\.ya?ml"
-)
-"""Paths of files that say how a package is built and released, or are run for it."""
-_ASKS = {
-    Cause.EMBEDDED_PATH: r"process\.cwd\(|__(?:dir|file)name|import\.meta\.(?:url|\w+name)|\bresolve\(|\bpwd\b",
-    Cause.EMBEDDED_TIME: r"\bDate\.now\(|\bDate\(\s*\)|moment\(\)|\bhrtime|\bdate\b.*\+%|(?:`|\$\()date\b",
-    Cause.FILE_ORDER: r"readdir(?:Sync)?\(|\bglob(?:\.sync|Sync)?\(|opendir(?:Sync)?\(|\bfind \S",
-    Cause.LOCALE: r"toLocale\w*\(|localeCompare\(|\bIntl\.",
-    Cause.TIME_ZONE: r"getTimezoneOffset\(|\.get(?:Hours|Date|Day|Month|FullYear)\(|to(?:Locale|Date|Time)\w*\(",
-    Cause.HOST_OR_USER_NAME: r"\bhostname\(|userInfo\(|homedir\(|env\.(?:USER|HOME|LOGNAME|HOSTNAME)\b|\bwhoami\b",
-    Cause.CPU_DEPENDENT: r"\bcpus\(|availableParallelism\(|\bnproc\b",
-    Cause.RANDOMNESS: r"Math\.random\(|random(?:Bytes|UUID|Int|FillSync)\(|getRandomValues\(|\bnanoid\(|\buuid|mkdtemp",
-}
-_PATTERNS = {cause: re.compile(pattern) for cause, pattern in _ASKS.items()}
-_FIRST = ("package.json", "build.js", "build.mjs", "build.cjs")
-
-
-def places(cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-    """Lines that ask for what a cause is about."""
-    pattern = _PATTERNS.get(cause)
-    return lines_of(pattern, texts, first=_FIRST) if pattern is not None else ()

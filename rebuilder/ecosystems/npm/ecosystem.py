@@ -14,11 +14,11 @@ from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import list_tarball
 from rebuilder.ecosystems.npm.tree_changes import made_here, tarball_changes
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, or_obstacle, planned
 from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import (
@@ -54,9 +54,7 @@ class Npm(Ecosystem):
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return self._context.registry.fetcher
 
-    def parse(self, text: str) -> Subject:
-        """See :func:`rebuilder.ecosystems.npm.subject.parse_subject`."""
-        return parse_subject(text)
+    parse = staticmethod(parse_subject)
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """See ``Ecosystem.listing``. The short form of a package's document has no upload times."""
@@ -66,10 +64,7 @@ class Npm(Ecosystem):
 
     def project(self, tree: ProjectTree) -> Project | Obstacle:
         """See :func:`rebuilder.ecosystems.npm.hypotheses.project_builds`."""
-        try:
-            return project_builds(self._context, tree)
-        except NotRebuildable as stopped:
-            return stopped.obstacle
+        return or_obstacle(lambda: project_builds(self._context, tree))
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""
@@ -137,7 +132,7 @@ class Npm(Ecosystem):
         if commit is None or listed is None or not listed.readable:
             return evidence.obstacle
         context = replace(self._context, limits=task.limits)
-        return plan(partial(infer, context, evidence, commit), history)
+        return planned(partial(infer, context, evidence, commit), history)
 
     def origin(self, evidence: Evidence, signed: Signed, sources: Sources) -> Origin | None:
         """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""

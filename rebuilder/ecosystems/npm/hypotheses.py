@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, opening, wanted_tools
+from rebuilder.ecosystems.npm.build import Construction, NpmBuild, definition, in_source, opening, wanted_tools
 from rebuilder.ecosystems.npm.checkout import Checkout, manifests, own_checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, check_scopes, dependencies, scope_registries
@@ -37,7 +37,7 @@ from rebuilder.ecosystems.npm.registry import no_tool
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, built_before, ways_to_build
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, precedence, release_purl, tarball_name
-from rebuilder.ecosystems.npm.tarball import MANIFEST
+from rebuilder.ecosystems.npm.tarball import MANIFEST, scripts_of
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
@@ -47,7 +47,7 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import SourceCommit
 from rebuilder.model.project import Project, ProjectTree
-from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.replayed import Replayed, told_before
 from rebuilder.model.value import canonical_json
 from rebuilder.model.verdict import Verdict
 
@@ -65,7 +65,7 @@ _UNKNOWN_VERSIONS = Obstacle(
 )
 _MOST_WAYS, _MOST_PACKERS = 4, 4
 _BEFORE_PACKING = frozenset({"prepublish", "prepublishOnly", "prepare", "prepack"})
-_WINDOWS = Replayed(name="line-ends", when=When.BEFORE_BUILD, value="crlf", bits=1)
+_WINDOWS = told_before("line-ends", "crlf", 1)
 _FEW = 3
 """Differences that another version of the packer may explain."""
 _NEAR = timedelta(days=30)
@@ -127,15 +127,15 @@ class Case:
         return self.context.notebook.once(self.evidence, (self.checkout.tree.sha, key), make)
 
 
-def infer(context: PlanningContext, evidence: Evidence, commit: SourceCommit, history: History) -> Obstacle | None:
-    """Plan the step from the commit; see :mod:`rebuilder.model.attempt`."""
-    try:
-        sha = commit.tree.commit.sha
-        case = context.notebook.once(evidence, ("case", sha), lambda: _case(context, evidence, commit))
-        _try(replace(case, context=context), history)
-    except NotRebuildable as stopped:
-        return stopped.obstacle
-    return None
+def infer(context: PlanningContext, evidence: Evidence, commit: SourceCommit, history: History) -> None:
+    """Plan the step from the commit; see :mod:`rebuilder.model.attempt`.
+
+    Raises:
+        NotRebuildable: what keeps it from having (more) hypotheses.
+    """
+    sha = commit.tree.commit.sha
+    case = context.notebook.once(evidence, ("case", sha), lambda: _case(context, evidence, commit))
+    _try(replace(case, context=context), history)
 
 
 def _case(context: PlanningContext, evidence: Evidence, commit: SourceCommit) -> Case:
@@ -218,10 +218,7 @@ def _content(attempt: Attempt) -> set[Difference]:
 
 
 def _distance(attempt: Attempt) -> int:
-    comparison = attempt.comparison
-    if comparison is None or comparison.problem:
-        return 1 << 30
-    return 0 if attempt.confirms else 1 + comparison.differences_total
+    return 0 if attempt.confirms else 1 + attempt.distance
 
 
 def _changed_by_the_build(case: Case, way: Way, attempt: Attempt) -> bool:
@@ -241,7 +238,7 @@ def _ways(case: Case) -> Iterator[Way]:
     checkout = case.checkout
     if not checkout.lacks and not checkout.changed:
         yield _AS_IT_IS
-        if not _BEFORE_PACKING & checkout.scripts(checkout.manifest).keys():
+        if not _BEFORE_PACKING & scripts_of(checkout.manifest).keys():
             return  # no script decides what is packed
     obstacle: NotRebuildable | None = None
     builds: list[BuildScripts] = []
@@ -274,10 +271,10 @@ def _scripts(case: Case) -> list[BuildScripts]:
     if _CLEAN in checkout.manifest and "package.json" in checkout.changed:
         command = f"{_CLEAN} --without-publish --temp-dir {_CLEANED}"
         return [BuildScripts(_CLEAN, (ScriptStep(_CLEAN, command, checkout.directory),))]
-    above = checkout.scripts(checkout.above) if checkout.above is not None else None
+    above = scripts_of(checkout.above) if checkout.above is not None else None
     brings = any(each.startswith("node_modules/") for each in checkout.lacks)
     try:
-        found = ways_to_build(checkout.scripts(checkout.manifest), checkout.directory, above)
+        found = ways_to_build(scripts_of(checkout.manifest), checkout.directory, above)
         before = _built_before(case) if found and checkout.directory else ()
     except UnreadableScript as reason:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"package.json is not followed: {reason}.") from None
@@ -330,17 +327,17 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
     checkout = case.checkout
     node = case.once("nodes", partial(_nodes, case))[at]
     choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
-    packages = {Tool(choice.tool, each).package for each in ("1.0.0", "2.0.0")}
+    packages = {Manager(choice.tool, each).package for each in ("1.0.0", "2.0.0")}
     versions = [each for package in sorted(packages) for each in case.tools(package)]
     version = fitting_version(choice, node.version, versions)
     if version is None:
         wanted = f"{choice.tool} {choice.version}" if choice.version else choice.tool
         raise no_tool(f"no {wanted}, which the source asks for")
-    manager = Tool(choice.tool, version)
+    manager = Manager(choice.tool, version)
     tools = [manager]
     if manager.name != "npm":
         npm = newest(case.tools("npm"), npm_series(node.version))
-        tools += [Tool("npm", npm)] if npm is not None else []
+        tools += [Manager("npm", npm)] if npm is not None else []
     lock, own, chosen, lacks = choice.lock, True, tuple[str, ...](), None
     scopes = scope_registries(checkout.texts.get(".npmrc", ""))
     if _needed(checkout) and lock is None:
@@ -355,7 +352,7 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
         found = dependencies(
             case.context,
             lock,
-            manager=_manager(manager),
+            manager=manager,
             program=case.context.programs.program_input("npm"),
             source=in_source(""),
             own=own,
@@ -393,20 +390,16 @@ def _label(step: ScriptStep, directory: str) -> str:
     return f"{step.script}{elsewhere}: {step.command}"
 
 
-def _resolver(versions: Sequence[str], node: str) -> Tool:
+def _resolver(versions: Sequence[str], node: str) -> Manager:
     """The npm that chooses versions and installs them where there is no lock file: one that knows lock files."""
     oldest = 6 if precedence(node)[0] >= (6,) else 5
     version = newest(versions, max(npm_series(node), oldest))
     if version is None:
         raise no_tool(f"no npm for Node {node}")
-    return Tool("npm", version)
+    return Manager("npm", version)
 
 
-def _manager(tool: Tool) -> Manager:
-    return Manager(tool.name, tool.version, (tool.command,))
-
-
-def _resolved(case: Case, node: NodeChoice, npm: Tool) -> Resolved:
+def _resolved(case: Case, node: NodeChoice, npm: Manager) -> Resolved:
     """The lock file that npm would have written at the time of the release."""
     checkout = case.checkout
     workspaces = checkout.above is not None and "workspaces" in checkout.above
@@ -415,7 +408,7 @@ def _resolved(case: Case, node: NodeChoice, npm: Tool) -> Resolved:
         opening(_npm_build(case, Construction(node.version, (npm,)), npm, node.version)),
         [checkout.manifest, *([checkout.above] if workspaces and checkout.above is not None else [])],
         "" if workspaces else checkout.directory,
-        manager=_manager(npm),
+        manager=npm,
         program=case.context.programs.program_input("npm"),
         source=in_source(""),
         not_after=case.not_after,
@@ -465,7 +458,7 @@ def _first_to_be_had(case: Case, packers: Sequence[Packer]) -> Packer:
 
 
 def _is_to_be_had(case: Case, packer: Packer) -> bool:
-    wanted = wanted_tools(Tool(packer.tool, packer.version), packer.node, None)
+    wanted = wanted_tools(Manager(packer.tool, packer.version), packer.node, None)
     try:
         for each in wanted:
             case.context.registry.tool(*each)
@@ -489,7 +482,7 @@ def _hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
     return case.once(("hypothesis", way, packer), partial(_made_hypothesis, case, way, packer))
 
 
-def _npm_build(case: Case, made: Construction | None, packer: Tool, pack_node: str) -> NpmBuild:
+def _npm_build(case: Case, made: Construction | None, packer: Manager, pack_node: str) -> NpmBuild:
     context, checkout = case.context, case.checkout
     environment = context.environments.get(ENVIRONMENT)
     return NpmBuild(
@@ -509,7 +502,7 @@ def _npm_build(case: Case, made: Construction | None, packer: Tool, pack_node: s
 
 
 def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
-    checkout, tool = case.checkout, Tool(packer.tool, packer.version)
+    checkout, tool = case.checkout, Manager(packer.tool, packer.version)
     build = _npm_build(case, way.made, tool, packer.node)
     place = f" The package is in {checkout.directory}." if checkout.directory else ""
     if checkout.version is not None:
@@ -553,7 +546,7 @@ def project_builds(context: PlanningContext, tree: ProjectTree) -> Project:
     npm = newest(case.tools("npm"), npm_series(node))
     if npm is None:
         raise no_tool(f"no npm for Node {node}")
-    build = _npm_build(case, way.made, Tool("npm", npm), node)
+    build = _npm_build(case, way.made, Manager("npm", npm), node)
     sentence = f"{way.about} It is packed by npm {npm} on Node {node}."
     packed = Hypothesis(name=way.name, sentence=sentence, definition=definition(build), filename=filename)
     return Project(name=name, purl=purl, hypotheses=(packed,), notes=(sentence,))

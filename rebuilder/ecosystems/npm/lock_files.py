@@ -13,27 +13,20 @@ that: ``/NAME/VERSION_PEERS`` in version 5, ``/NAME@VERSION(PEERS)`` in version 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any
 
+from rebuilder.ecosystems.npm.integrity import Digest, digests
 from rebuilder.ecosystems.npm.subject import is_name, is_version
 from rebuilder.ecosystems.obstacles import quoted
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 
 MOST_PACKAGES = 100_000
 """Of one lock file; the largest of public projects name some thousands."""
-
-Algorithm = Literal["sha512", "sha384", "sha256", "sha1"]
-_BYTES: dict[str, int] = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
-"""Of a digest, strongest first."""
-_WORD = re.compile(r"(?P<algorithm>[a-z0-9]+)-(?P<digest>[A-Za-z0-9+/=]+)(?:\?[!-~]*)?", re.ASCII)
-_BLANKS = " \t\r\n"
 _GIT = re.compile(
     r"git(?:\+[a-z]+)?:|git@|ssh:|(?:github|gitlab|bitbucket|gist):|[A-Za-z0-9_-]+/[A-Za-z0-9._-]+(?:#|$)", re.ASCII
 )
@@ -55,16 +48,6 @@ class Origin(Enum):
     GIT = auto()
     ADDRESS = auto()
     """From an address that is none of a registry."""
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """One digest of a tarball."""
-
-    algorithm: str
-    """One of :data:`Algorithm`."""
-    value: str
-    """Lower-case hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +80,6 @@ def _allows(listed: tuple[str, ...], here: str) -> bool:
     """Whether a list of names, or of names with an exclamation mark before them, has the one of this machine."""
     allowed = [each for each in listed if not each.startswith("!")]
     return f"!{here}" not in listed and (not allowed or here in allowed or "any" in allowed)
-
-
-def digests(integrity: Any) -> tuple[Digest, ...]:
-    """The digests of a "subresource integrity" text (W3C): installers take a file that has one of the strongest kind.
-
-    Nothing where it has a word that is none: what one reader takes for blanks between words, another does not.
-    """
-    found = []
-    for word in re.split(f"[{_BLANKS}]+", integrity.strip(_BLANKS)) if isinstance(integrity, str) else ():
-        if (known := _WORD.fullmatch(word)) is None:
-            return ()
-        size = _BYTES.get(known["algorithm"])
-        try:
-            value = base64.b64decode(known["digest"], validate=True)
-        except binascii.Error:
-            return ()
-        if size == len(value):
-            found.append(Digest(known["algorithm"], value.hex()))
-    return strongest_first(found)
-
-
-def strongest_first(found: Iterable[Digest]) -> tuple[Digest, ...]:
-    """Digests in the order in which installers look at them, each once."""
-    return tuple(sorted(set(found), key=lambda each: (list(_BYTES).index(each.algorithm), each.value)))
 
 
 def _origin_of(reference: str) -> Origin:

@@ -15,7 +15,7 @@ from typing import Any
 from rebuilder.ecosystems.npm.dependencies import LockFile, Tool, find_lock
 from rebuilder.ecosystems.npm.lock_files import LOCK_NAMES
 from rebuilder.ecosystems.npm.subject import is_version, precedence
-from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.replayed import Replayed, told_before
 
 _MACHINES = {"aarch64": "arm64", "x86_64": "x64"}
 NODE = f"node-linux-{_MACHINES.get(platform.machine(), platform.machine())}"
@@ -73,7 +73,7 @@ def choose(
     for named, sentence in _named(manifest, texts, recorded):
         version = _newest_of(usable, named)
         if version is not None:
-            told = Replayed(name="build-node", when=When.BEFORE_BUILD, value=version, bits=_BITS)
+            told = told_before("build-node", version, _BITS)
             found.setdefault(version, NodeChoice(version, sentence, (told,) if named == recorded else ()))
     usual = usual_at(usable, moment)
     engines = manifest.get("engines")

@@ -23,7 +23,7 @@ from rebuilder.ecosystems.npm.subject import is_version, precedence
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.replayed import Replayed, told_before
 from rebuilder.model.value import Value, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS
@@ -310,8 +310,8 @@ def _packer(form: Form, version: str, family: Compression, node: str, *, known: 
         node=node,
         sentence=f"Its headers are those that {form.said} writes, and {compressed}.",
         replayed=(
-            Replayed(name="packer", when=When.BEFORE_BUILD, value=f"{form.tool} {version}", bits=_BITS),
-            Replayed(name="pack-node", when=When.BEFORE_BUILD, value=node, bits=_NODE_BITS),
+            told_before("packer", f"{form.tool} {version}", _BITS),
+            told_before("pack-node", node, _NODE_BITS),
         ),
     )
 

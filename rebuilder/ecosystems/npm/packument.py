@@ -6,8 +6,6 @@ hostile until checked; what is not needed is not looked at.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rebuilder.ecosystems.npm.integrity import Digest, digests, strongest_first
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence, release_purl, tarball_name
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
@@ -23,14 +22,11 @@ from rebuilder.model.artifact import Document, ListedFile, Listing
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256
-from rebuilder.network.protocol import DigestAlgorithm
 
 MEDIA_TYPE = "application/json"
 MAX_BYTES = 64 << 20
 """The largest documents of today have some tens of megabytes."""
 _LIMITS = JsonLimits(values=3_000_000)
-_ALGORITHMS: dict[DigestAlgorithm, int] = {"sha512": 64, "sha384": 48, "sha256": 32}
-"""With the bytes of a digest, strongest first."""
 _Text = Annotated[str, Field(max_length=4096)]
 
 
@@ -66,15 +62,6 @@ class _Version(BaseModel):
 
 
 @dataclass(frozen=True)
-class Integrity:
-    """What a tarball's bytes are bound by (Subresource Integrity)."""
-
-    algorithm: DigestAlgorithm
-    digest: str
-    """Lower-case hexadecimal."""
-
-
-@dataclass(frozen=True)
 class NpmRelease:
     """One version as its registry lists it."""
 
@@ -82,7 +69,8 @@ class NpmRelease:
     version: str
     tarball: str
     """Address, http or https."""
-    integrity: Integrity
+    integrity: Digest
+    """What binds its bytes."""
     published: datetime | None
     signatures: tuple[RegistrySignature, ...]
     attestations: str | None
@@ -199,16 +187,11 @@ class Packument:
             raise self._malformed(f"the address of {what} of version {version} is not an http or https address")
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
 
-    def _integrity(self, text: str | None, version: str) -> Integrity:
-        """The strongest digest of a Subresource Integrity text (W3C, section 3.1)."""
-        listed = dict(each.partition("?")[0].split("-", 1) for each in reversed((text or "").split()) if "-" in each)
-        for algorithm, size in _ALGORITHMS.items():
-            try:
-                digest = base64.b64decode(listed.get(algorithm, ""), validate=True)
-            except (binascii.Error, ValueError):
-                continue
-            if len(digest) == size:
-                return Integrity(algorithm, digest.hex())
+    def _integrity(self, text: str | None, version: str) -> Digest:
+        readable = strongest_first(each for word in (text or "").split() for each in digests(word))
+        found = next((each for each in readable if each.binds), None)
+        if found is not None:
+            return found
         raise UnavailableError(
             f"The registry gives no SHA-512 for {self.name} {version}; nothing can be said about a file whose bytes "
             "are not bound."

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Integrity, NpmRelease, Packument
+from rebuilder.ecosystems.npm.integrity import Digest
+from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.npm.subject import escaped, scope_of, tarball_name
 from rebuilder.ecosystems.obstacles import NotRebuildable
@@ -96,11 +97,10 @@ class NpmRegistry:
             UnavailableError, FetchMismatchError: see :meth:`rebuilder.network.protocol.Fetcher.file_by_digest`.
         """
         bound = release.integrity
-        key = f"{bound.algorithm}:{bound.digest}"
-        if (known := self.known(key)) is not None:
+        if (known := self.known(bound.key)) is not None:
             return known
         sha256 = self.fetch(release.tarball, bound)
-        self.keep(key, sha256)
+        self.keep(bound.key, sha256)
         return sha256
 
     def known(self, key: str) -> Sha256 | None:
@@ -112,14 +112,16 @@ class NpmRegistry:
         """Remember a tarball."""
         self._memo.put(key, sha256)
 
-    def fetch(self, url: str, bound: Integrity) -> Sha256:
+    def fetch(self, url: str, bound: Digest) -> Sha256:
         """Fetch a tarball that has a digest; may be called from several threads at once.
 
         Raises:
             UnavailableError, FetchMismatchError: see :meth:`rebuilder.network.protocol.Fetcher.file_by_digest`.
         """
+        if bound.algorithm == "sha1":
+            raise ValueError("a SHA-1 binds nothing")
         return self.fetcher.file_by_digest(
-            url, algorithm=bound.algorithm, digest=bound.digest, max_bytes=self._max_file_bytes
+            url, algorithm=bound.algorithm, digest=bound.value, max_bytes=self._max_file_bytes
         )
 
     def usual_address(self, name: str, version: str) -> str:

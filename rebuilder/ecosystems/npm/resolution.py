@@ -19,9 +19,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from rebuilder.ecosystems.npm.dependencies import DependencyContext, LockFile, Manager, some
+from rebuilder.ecosystems.npm.context import PlanningContext
+from rebuilder.ecosystems.npm.dependencies import LockFile, Manager, some
 from rebuilder.ecosystems.npm.lock_files import MOST_BYTES
 from rebuilder.ecosystems.npm.node_versions import satisfies
 from rebuilder.ecosystems.npm.packument import MEDIA_TYPE, Packument, moment
@@ -36,8 +37,6 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.programs.npm.loopback import ADDRESS, TARBALLS, file_name
-from rebuilder.sandbox.protocol import Runner
-from rebuilder.store.protocol import Memo
 
 BUILD_TYPE = "tag:rebuilder,2026:npm-resolution/v1"
 """Documented in docs/predicates/program-runs.md."""
@@ -64,15 +63,6 @@ _KEPT = (
 """What of an entry npm looks at (https://github.com/npm/registry/blob/main/docs/responses/package-metadata.md)."""
 
 
-class ResolutionContext(DependencyContext, Protocol):
-    """What it needs of what the ecosystem works with."""
-
-    @property
-    def memo(self) -> Memo: ...  # noqa: D102
-    @property
-    def run(self) -> Runner: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Resolved:
     """What npm chose."""
@@ -85,7 +75,7 @@ class Resolved:
 
 
 def resolve(
-    context: ResolutionContext,
+    context: PlanningContext,
     opened: BuildDefinition,
     manifests: Sequence[Mapping[str, Any]],
     directory: str,
@@ -117,7 +107,7 @@ def resolve(
     question = {
         "resolution": opened.digest,
         "directory": directory,
-        "manager": [manager.tool, manager.version],
+        "manager": [manager.name, manager.version],
         "not_after": not_after.astimezone(UTC).isoformat(),
         "release": list(release),
     }
@@ -151,7 +141,7 @@ def resolve(
 class _Rounds:
     """The documents that were fetched so far."""
 
-    def __init__(self, context: ResolutionContext, not_after: datetime, release: tuple[str, str]) -> None:
+    def __init__(self, context: PlanningContext, not_after: datetime, release: tuple[str, str]) -> None:
         self._context = context
         self._release = release
         self._not_after = not_after
@@ -345,7 +335,7 @@ def _definition(
     source: str,
 ) -> BuildDefinition:
     place = posixpath.join(source, directory).rstrip("/")
-    npm = (*manager.command, "install", "--package-lock-only", "--package-lock", "--ignore-scripts", "--no-audit")
+    npm = (manager.command, "install", "--package-lock-only", "--package-lock", "--ignore-scripts", "--no-audit")
     return opened.replace(
         build_type=BUILD_TYPE,
         purl="pkg:generic/rebuilder-npm-resolution",
@@ -364,7 +354,7 @@ def _definition(
     )
 
 
-def _missing(context: ResolutionContext, run: Run) -> list[str]:
+def _missing(context: PlanningContext, run: Run) -> list[str]:
     written = next((each.sha256 for each in run.outputs if each.filename == _MISSING), None)
     try:
         found = read_json(context.blobs.read(written)) if written is not None else []
@@ -373,7 +363,7 @@ def _missing(context: ResolutionContext, run: Run) -> list[str]:
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
-def _unresolved(context: ResolutionContext, run: Run, gone: set[str]) -> NotRebuildable:
+def _unresolved(context: PlanningContext, run: Run, gone: set[str]) -> NotRebuildable:
     if gone:
         named = ", ".join(sorted(gone)[:3])
         return NotRebuildable(

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rebuilder.ecosystems.npm.tarball import scripts_of
+
 LONGEST = 8192
 """Characters of one script."""
 _MOST_COMMANDS = 200
@@ -46,22 +48,9 @@ _TESTS = frozenset(
 )
 _VERBS = frozenset(
     {
-        *(
-            "publish",
-            "version",
-            "test",
-            "t",
-            "tst",
-            "install",
-            "i",
-            "ci",
-            "add",
-            "audit",
-            "login",
-            "whoami",
-            "outdated",
-        ),
-        *("link", "unpublish", "dist-tag", "access", "owner", "it", "install-test", "update", "prune", "shrinkwrap"),
+        *("publish", "version", "test", "t", "tst", "install", "i", "ci", "add", "audit", "login", "whoami"),
+        *("outdated", "link", "unpublish", "dist-tag", "access", "owner", "it", "install-test", "update", "prune"),
+        "shrinkwrap",
     }
 )
 """Commands of package managers that are not run."""
@@ -335,7 +324,5 @@ def _needed(manifest: Mapping[str, Any], places: Mapping[str, str]) -> list[str]
 
 
 def _steps(manifest: Mapping[str, Any], place: str) -> tuple[ScriptStep, ...]:
-    scripts = manifest.get("scripts")
-    texts = {name: text for name, text in scripts.items() if isinstance(text, str)} if isinstance(scripts, dict) else {}
-    ways = ways_to_build(texts, place)
+    ways = ways_to_build(scripts_of(manifest), place)
     return ways[0].steps if ways else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +67,12 @@ def read_manifest(text: str) -> dict[str, Any] | None:
     except UnreadableJson:
         return None
     return content if isinstance(content, dict) else None
+
+
+def scripts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The scripts of a package.json, as far as they are texts."""
+    found = manifest.get("scripts")
+    return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
 
 def list_tarball(context: InspectionContext, file: PublishedFile) -> Tarball:

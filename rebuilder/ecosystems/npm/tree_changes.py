@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from rebuilder.ecosystems.npm.origin import Placed, Release, place
-from rebuilder.ecosystems.npm.tarball import MANIFEST, TarballFile, read_manifest
+from rebuilder.ecosystems.npm.tarball import MANIFEST, TarballFile, read_manifest, scripts_of
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level, MemberChange
 from rebuilder.model.git import BlobSearch, CommitFiles
@@ -239,10 +239,8 @@ def _is_code(file: TarballFile) -> bool:
 
 
 def _scripts(package: Mapping[str, Any]) -> list[tuple[str, str]]:
-    scripts = package.get("scripts")
-    if not isinstance(scripts, dict):
-        return []
-    return [(name, text) for name in _INSTALL if isinstance(text := scripts.get(name), str)]
+    scripts = scripts_of(package)
+    return [(name, scripts[name]) for name in _INSTALL if name in scripts]
 
 
 def _named(text: str, paths: frozenset[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
-from rebuilder.model.replayed import EXTENSIONS, Replayed, When
+from rebuilder.model.replayed import EXTENSIONS, Replayed, told_before
 from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, PYTHON, VENV, WHEELS, by_pip
 
 SOURCE_TREE = "/build/src"
@@ -271,7 +271,7 @@ def held_tool(version: str) -> Replayed:
 
 
 def _told(name: str, value: str, choices: int) -> Replayed:
-    return Replayed(name=name, when=When.BEFORE_BUILD, value=value[:100], bits=max(0, choices - 1).bit_length())
+    return told_before(name, value[:100], max(0, choices - 1).bit_length())
 
 
 def requires_definition(build_inputs: BuildInputs) -> BuildDefinition:

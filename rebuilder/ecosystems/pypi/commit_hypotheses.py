@@ -94,6 +94,9 @@ def infer_from_commit(
     """Plan a step from a commit; see :mod:`rebuilder.model.attempt`.
 
     Evidence with an obstacle may still have steps: a wheel without a source archive, a source archive alone.
+
+    Raises:
+        NotRebuildable: what keeps it from having (more) hypotheses.
     """
     targets = targets_of(evidence)
     if not targets:
@@ -101,15 +104,12 @@ def infer_from_commit(
     wanted = next((each for each in targets if f"sha256:{each.file.sha256}" == step.end), None)
     if wanted is None:
         return None
-    try:
-        case = context.notebook.once(
-            evidence,
-            ("commit", commit.tree.commit.sha),
-            lambda: _case(context, evidence, commit.origin, commit.tree, targets),
-        )
-        _try_step(context, case, wanted, history)
-    except NotRebuildable as stopped:
-        return stopped.obstacle
+    case = context.notebook.once(
+        evidence,
+        ("commit", commit.tree.commit.sha),
+        lambda: _case(context, evidence, commit.origin, commit.tree, targets),
+    )
+    _try_step(context, case, wanted, history)
     return None
 
 

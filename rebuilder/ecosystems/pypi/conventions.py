@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,10 @@ from typing import Any
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.ecosystems.pypi.diagnosis import BUILD_FILES, mended, places, tells_time
+from rebuilder.ecosystems.pypi.diagnosis import BUILD_FILES, RULES, mended, places, tells_time
 from rebuilder.errors import RebuilderError
-from rebuilder.model.diagnosis import Cause
-from rebuilder.model.project import Place
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
@@ -37,6 +34,11 @@ class PyPIConventions(Conventions):
     project_files = ("pyproject.toml", "setup.py", "setup.cfg")
     released_files = (".tar.gz", ".whl")
     build_files = BUILD_FILES
+    rules = RULES
+    canonical_name = staticmethod(canonicalize_name)
+    tells_time = staticmethod(tells_time)
+    places = staticmethod(places)
+    mended = staticmethod(mended)
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""
@@ -96,24 +98,6 @@ class PyPIConventions(Conventions):
             return False
         return _IS_BUILT.search(text) is not None
 
-    def tells_time(self, texts: Mapping[str, str]) -> bool:
-        """See :func:`rebuilder.ecosystems.pypi.diagnosis.tells_time`."""
-        return tells_time(texts)
-
-    def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """See :func:`rebuilder.ecosystems.pypi.diagnosis.places`."""
-        return places(cause, texts)
-
-    def mended(
-        self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
-    ) -> dict[str, str]:
-        """See :func:`rebuilder.ecosystems.pypi.diagnosis.mended`."""
-        return mended(cause, found, texts, lacking)
-
-    def canonical_name(self, name: str) -> str:
-        """See https://peps.python.org/pep-0503/#normalized-names."""
-        return canonicalize_name(name)
-
     def is_name(self, text: str) -> bool:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
         return len(text) <= 214 and _NAME.fullmatch(text) is not None
@@ -166,12 +150,6 @@ class PyPIConventions(Conventions):
             return [RegistryCheck(name="index", message=told + ask_index(index.index_url, index.ca_bundle))]
         except RebuilderError as error:
             return [RegistryCheck(name="index", message=f"{told}{error}", ok=False, fix=error.hint)]
-
-    def diagnosis(self) -> EcosystemRules:
-        """See :data:`rebuilder.ecosystems.pypi.diagnosis.RULES`."""
-        from rebuilder.ecosystems.pypi.diagnosis import RULES
-
-        return RULES
 
     def file_words(self, filename: str) -> str:
         """A wheel, or a source archive."""

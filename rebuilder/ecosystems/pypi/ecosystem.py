@@ -9,7 +9,7 @@ from functools import partial
 from packaging.version import Version
 
 from rebuilder.compare.accounting import account_for_wheel, read_binaries, with_facts
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import or_obstacle, planned
 from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
@@ -31,7 +31,7 @@ from rebuilder.ecosystems.pypi.tree_changes import inspected_changes
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.accounting import Accounting, Content
 from rebuilder.model.artifact import Listing, Subject
-from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import (
     NodeKind,
@@ -71,9 +71,7 @@ class PyPI(Ecosystem):
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return self._context.fetcher
 
-    def parse(self, text: str) -> Subject:
-        """See :func:`rebuilder.ecosystems.pypi.subject.parse_subject`."""
-        return parse_subject(text)
+    parse = staticmethod(parse_subject)
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
@@ -110,15 +108,12 @@ class PyPI(Ecosystem):
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         context = replace(self._context, limits=task.limits)
         if task.commit is None:
-            return plan(partial(infer, context, task.evidence), history)
-        return plan(partial(infer_from_commit, context, task.evidence, task.step, task.commit), history)
+            return planned(partial(infer, context, task.evidence), history)
+        return planned(partial(infer_from_commit, context, task.evidence, task.step, task.commit), history)
 
     def project(self, tree: ProjectTree) -> Project | Obstacle:
         """See :func:`rebuilder.ecosystems.pypi.project.project_builds`."""
-        try:
-            return project_builds(self._context, tree, bare(self._index_url))
-        except NotRebuildable as stopped:
-            return stopped.obstacle
+        return or_obstacle(lambda: project_builds(self._context, tree, bare(self._index_url)))
 
     def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
         """Account for the members of a wheel for one platform; see :mod:`rebuilder.compare.accounting`.

@@ -69,31 +69,32 @@ class WheelEvidence:
 
 
 def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obstacle | None:
-    """Plan the step from the source archive to the wheel; see :mod:`rebuilder.model.attempt`."""
+    """Plan the step from the source archive to the wheel; see :mod:`rebuilder.model.attempt`.
+
+    Raises:
+        NotRebuildable: what keeps it from having (more) hypotheses.
+    """
     if evidence.obstacle is not None:
         return evidence.obstacle
-    try:
-        case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
-        if (compiled := held_compiled_code(evidence)) is not None:
-            if _build_in_image(context, case, history):
-                return None
-            _build_without_compiling(context, case, history, compiled)
-            return compiled
-        if _build_as_recorded(context, case, history):
+    case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
+    if (compiled := held_compiled_code(evidence)) is not None:
+        if _build_in_image(context, case, history):
             return None
-        tried = [each.hypothesis.name for each in history.attempts]
-        try_candidates(
-            history,
-            _priors(context, case).ordered(_wheel_candidates(case), tried),
-            interpreters=context.notebook.once(evidence, "interpreters", lambda: _interpreters(context, case)),
-            resolve=lambda interpreter: context.notebook.once(
-                evidence, ("wheel", interpreter), lambda: _with_requirements(context, case, interpreter)
-            ),
-            refine=partial(_refine, context, case, history),
-            without_extensions=partial(_without_extensions, context, case),
-        )
-    except NotRebuildable as stopped:
-        return stopped.obstacle
+        _build_without_compiling(context, case, history, compiled)
+        return compiled
+    if _build_as_recorded(context, case, history):
+        return None
+    tried = [each.hypothesis.name for each in history.attempts]
+    try_candidates(
+        history,
+        _priors(context, case).ordered(_wheel_candidates(case), tried),
+        interpreters=context.notebook.once(evidence, "interpreters", lambda: _interpreters(context, case)),
+        resolve=lambda interpreter: context.notebook.once(
+            evidence, ("wheel", interpreter), lambda: _with_requirements(context, case, interpreter)
+        ),
+        refine=partial(_refine, context, case, history),
+        without_extensions=partial(_without_extensions, context, case),
+    )
     return None
 
 

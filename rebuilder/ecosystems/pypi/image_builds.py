@@ -267,9 +267,4 @@ def image_attempts(attempts: Iterable[Attempt]) -> list[tuple[int, Attempt]]:
         for index, each in enumerate(attempts)
         if IN_IMAGE in each.hypothesis.name and not each.repeat and each.comparison is not None
     ]
-
-    def distance(each: tuple[int, Attempt]) -> int:
-        compared = each[1].comparison
-        return 1 << 30 if compared is None or compared.problem else compared.differences_total
-
-    return sorted(found, key=distance)
+    return sorted(found, key=lambda each: each[1].distance)
