@@ -84,11 +84,6 @@ _PATH = "/inputs/archive"
 def read_binaries(programs: Programs, memo: Memo, archive: Sha256) -> Binaries:
     """What every compiled file in an archive says about itself; why not, when that cannot be told.
 
-    Args:
-        programs: Runs the reader where nothing in a file can do harm.
-        memo: Where answers are kept: the same reader says the same of the same archive.
-        archive: A wheel, or any other archive, by its digest.
-
     Raises:
         SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see ``Programs.run``.
     """

@@ -139,12 +139,7 @@ def compare_compiled(
 ) -> dict[str, CodeComparison] | None:
     """How far each ELF file that two wheels have under the same name is the same; by its name.
 
-    Args:
-        programs: Runs the comparison.
-        published: The published wheel.
-        rebuilt: The one that was compiled here.
-        filename: Name of the first.
-        environment: A build environment with ``objdump``.
+    The build environment has ``objdump``.
 
     Returns:
         None where the comparison did not come to its end.

@@ -43,12 +43,7 @@ _SHOWN = 100
 
 
 def diagnose(case: DiagnosisInput, ecosystem: EcosystemRules | None = None) -> Diagnosis | None:
-    """Find the causes; None for what came out byte for byte by the build alone. Pure.
-
-    Args:
-        case: What did not come out byte for byte.
-        ecosystem: What the ecosystem of the artifact knows beyond the general rules.
-    """
+    """Find the causes; None for what came out byte for byte by the build alone. Pure."""
     ecosystem = ecosystem or EcosystemRules()
     alone = case.comparison is None or case.comparison.level is Level.IDENTICAL
     if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict.identical and alone):

@@ -26,10 +26,7 @@ class InspectionContext(Protocol):
 def inspect(context: InspectionContext, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
     """List archives inside the sandbox; what an earlier run found out is not asked again.
 
-    Args:
-        context: What to list with.
-        archives: Already among the blobs; their names are used in sentences.
-        texts: Patterns of the members whose text is wanted; a star matches slashes too.
+    Patterns of ``texts`` choose the members whose text is wanted; a star matches slashes too.
 
     Raises:
         NotRebuildable: the listing was cut short by a limit or failed.

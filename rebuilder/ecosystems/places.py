@@ -17,12 +17,7 @@ def lines_of(
 ) -> tuple[Place, ...]:
     """The first lines that are code and have the pattern.
 
-    Args:
-        pattern: What is looked for.
-        texts: Files by path.
-        first: Paths of those that come before the others.
-        below: Begin of the paths that count.
-        end: End of the paths that count.
+    Those of files in ``first`` come before the others; a path begins with ``below`` and ends with ``end``.
     """
     return tuple(
         Place(file=name, line=number, text=line.strip()[:_LONGEST])

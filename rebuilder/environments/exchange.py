@@ -62,12 +62,6 @@ class _Entry(NamedTuple):
 def write(out: BinaryIO, made_from: bytes, listing: bytes, root: Path) -> None:
     """Write an export.
 
-    Args:
-        out: Where it goes.
-        made_from: ``environment.json``.
-        listing: Of the environment.
-        root: Its tree, or what lies over another.
-
     Raises:
         NotAnExportError: the tree is not what its listing says.
         OSError: something cannot be read or written.
@@ -147,10 +141,6 @@ def base_of(listing: bytes) -> str | None:
 
 def check(listing: bytes, base: bytes = b"") -> None:
     """Make sure that a listing asks for nothing but what an environment may have.
-
-    Args:
-        listing: The listing.
-        base: That of the environment it lies over, if it does.
 
     Raises:
         NotAnExportError: it does; the text ends a sentence about the environment.

@@ -47,12 +47,6 @@ class Base:
 def make(name: str, settings: InterpreterSettings, base: Callable[[str], Base], root: Path) -> Made:
     """Make the tree at ``root``, which must not exist; its parent directory takes logs and what is unpacked.
 
-    Args:
-        name: Of the build environment.
-        settings: Where the interpreter is.
-        base: Gives a build environment by name.
-        root: Where the tree goes.
-
     Raises:
         BuildEnvironmentError: there is no such interpreter, or it does not run; the sentence says why.
     """

@@ -117,14 +117,7 @@ def _copy(wanted: LayerPackage, file: Path) -> None:
 
 
 def _settle(root: Path, below: bytes, hidden: Path, began: int | None) -> None:
-    """Bring what an overlay wrote into plain directories, without what is as in the base.
-
-    Args:
-        root: What it wrote.
-        below: Listing of the base.
-        hidden: Where whiteouts go.
-        began: When the installation began, where times of packages are kept.
-    """
+    """Bring what an overlay wrote into plain directories, without what is as in the base."""
     level(root, began)  # scripts may have locked directories and files
     for name in MOUNT_POINTS:
         remove(root / name)

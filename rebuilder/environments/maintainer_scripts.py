@@ -90,11 +90,7 @@ _VARYING = (
 def configure(spec: Manifest, root: Path, as_root: AsRoot, began: int) -> None:
     """Install the packages that apt downloaded into an extracted tree; its parent directory takes the log.
 
-    Args:
-        spec: What is made.
-        root: The tree.
-        as_root: Gives the words before the command.
-        began: When making the tree began, in seconds since 1970 on the clock of its file system.
+    ``began`` is when making the tree began, in seconds since 1970 on the clock of its file system.
 
     Raises:
         PackageInstallationError: a maintainer script fails, or takes more than :data:`LIMITS`; the sentence has what

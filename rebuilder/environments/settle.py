@@ -94,16 +94,12 @@ def level(root: Path, began: int | None = None) -> None:
     Where packages were installed, files and links that they hold, and copies that kept their times, keep those: all but
     what has a time since the installation began. Directories have none: dpkg leaves most of them the time of the
     installation. A time that is not in :data:`rebuilder.environments.tree.TIMES` is not kept, nor a part of a second.
+    ``began`` is in seconds since 1970, on the clock of the file system; None: no entry keeps its time.
 
     Directories and files that somebody may execute become 0755, other files 0644: readable for the unprivileged
     user a build runs as, and without setuid and setgid bits, which mean nothing there or worse. Files keep their
     owner's write bit, because tools copy modes into what they build, and an environment should look like any Debian; it
     is mounted read-only, and :func:`rebuilder.environments.tree.fingerprint` tells when it was written to.
-
-    Args:
-        root: The tree.
-        began: When the installation began, in seconds since 1970 on the clock of the file system; None: no entry keeps
-            its time.
     """
     top = os.fsencode(root)
     for path, status in walk(root):

@@ -69,10 +69,6 @@ class UvResolver:
     def __init__(self, settings: UvSettings, facts: Memo) -> None:
         """Nothing is started before the first question.
 
-        Args:
-            settings: Which uv, which index.
-            facts: Where answers are kept.
-
         Raises:
             UsageError: this kind of machine has no wheels.
         """

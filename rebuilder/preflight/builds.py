@@ -76,12 +76,7 @@ class ProjectBuilds:
 
 
 class _SharedRuns:
-    """Runs of definitions that give several files: the table of each file is made of the same runs.
-
-    Args:
-        run: Runs definitions, from several threads.
-        threads: What runs that were begun early are made in.
-    """
+    """Runs of definitions that give several files: the table of each file is made of the same runs."""
 
     def __init__(self, run: Callable[[BuildDefinition], Run], threads: ThreadPoolExecutor) -> None:
         self._run = run
@@ -241,14 +236,7 @@ def worst(levels: Sequence[Level]) -> Level:
 
 
 def located(facts: Conventions, tree: ProjectTree, finding: ProjectFinding, texts: Mapping[str, str]) -> ProjectFinding:
-    """The same with places and a patch.
-
-    Args:
-        facts: Of the ecosystem.
-        tree: The files of the project.
-        finding: What was found.
-        texts: Files that say how the project is built, by path.
-    """
+    """The same with places and a patch."""
     found = facts.places(finding.cause, texts)
     words = " ".join(each.note or "" for each in finding.evidence)
     members = tuple({each.member for each in finding.evidence if each.member is not None})

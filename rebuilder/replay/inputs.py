@@ -65,12 +65,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Inputs:
-    """Brings inputs into the blobs of this machine.
-
-    Args:
-        blobs: Where they go.
-        places: Where they may be, in the order in which they are asked.
-    """
+    """Brings inputs into the blobs of this machine."""
 
     blobs: Blobs
     places: Sequence[Place]

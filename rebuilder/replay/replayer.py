@@ -151,13 +151,7 @@ def _result(
 
 
 def kept_replayer(blobs: Blobs, environments: Environments, run: Runner) -> Replayer:
-    """What runs reports of our own again, with what is kept for them here and nothing else.
-
-    Args:
-        blobs: Where inputs are.
-        environments: Where build environments are, by digest.
-        run: Runs definitions.
-    """
+    """What runs reports of our own again, with what is kept for them here and nothing else."""
 
     def bring(tree: Sha256, name: str) -> Missing | None:
         try:

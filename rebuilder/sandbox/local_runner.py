@@ -18,14 +18,7 @@ from rebuilder.store.protocol import Blobs
 
 
 class LocalRunner:
-    """Callable as :class:`rebuilder.sandbox.protocol.Runner`.
-
-    Args:
-        sandboxes: By their kind.
-        environments: Where build environments come from.
-        blobs: Where inputs are.
-        prepared: Keeps what definitions begin with; None: each runs as it is written.
-    """
+    """Callable as :class:`rebuilder.sandbox.protocol.Runner`; without ``prepared``, definitions run as they are."""
 
     def __init__(
         self,

@@ -132,12 +132,7 @@ _AFTER_INSTALLING = (
 
 
 class Prepared:
-    """Makes and keeps what definitions begin with.
-
-    Args:
-        sandbox: Where it is made; its outputs go to the blobs of ``kept``.
-        kept: Where it is kept.
-    """
+    """Makes and keeps what definitions begin with."""
 
     def __init__(self, sandbox: Sandbox, kept: Kept) -> None:
         self._sandbox = sandbox
@@ -149,11 +144,6 @@ class Prepared:
         self, definition: BuildDefinition, environment: BuildEnvironment, inputs: Mapping[str, Path]
     ) -> tuple[BuildDefinition, dict[str, Path]]:
         """The definition to run in place of one, and its inputs.
-
-        Args:
-            definition: What is asked for.
-            environment: What it is run in.
-            inputs: As for :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
 
         Raises:
             SandboxUnavailableError, SandboxFaultError: see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.

@@ -119,11 +119,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class Coordinator:
-    """Plans, asks for runs, compares, decides; see the module for the stages.
-
-    Args:
-        parts: What to examine with.
-    """
+    """Plans, asks for runs, compares, decides; see the module for the stages."""
 
     parts: Parts
 

@@ -49,12 +49,6 @@ def reexamine(parts: Parts, signed: SignedReport, tried: AttemptRunner, started:
     The new report keeps the evidence of the old one, and what was found out about its origin. When nothing had been
     built, nothing is built now.
 
-    Args:
-        parts: What to examine with.
-        signed: The newest report on the artifact.
-        tried: Makes the attempts of the verification that was begun for it.
-        started: When that was.
-
     Raises:
         UnavailableError: the published file cannot be asked for; nothing is known about it then.
         StoreError: the published bytes, or an input, are no longer stored.

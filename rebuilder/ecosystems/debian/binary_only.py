@@ -82,11 +82,7 @@ class BinaryOnlyEntry(NamedTuple):
 def parsed(text: str, wanted: SourceName, version: str, architecture: str) -> BinaryOnlyEntry | None:
     """Take an entry apart; None where it is none, is another one's, or does not come out the same again.
 
-    Args:
-        text: Hostile.
-        wanted: The source that was built.
-        version: What the build of it is called, ``+bN`` at its end.
-        architecture: What it was built for.
+    The text is hostile.
     """
     found = _ENTRY.fullmatch(text)
     if found is None or not text.isascii() or not all(map(str.isprintable, text.split("\n"))):

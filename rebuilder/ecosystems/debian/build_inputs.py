@@ -49,11 +49,6 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
 
     Its ``.dsc`` is written from the signed list where it is not to be had.
 
-    Args:
-        context: The archive.
-        source: As the signed list has it.
-        release: The state of the suite whose list has it.
-
     Raises:
         NotRebuildable: a file of it is not to be had, or too large.
         UnavailableError: a mirror does not answer, has other bytes than the archive signed, or lacks what its own list
@@ -169,12 +164,7 @@ def _lacking(
 ) -> NotRebuildable | UnavailableError:
     """Why nobody has some files: a mirror that lacks what its own list has is in trouble, until it stays so.
 
-    Args:
-        context: The archive.
-        what: The beginning of a sentence.
-        names: What is missing.
-        files: The same as files.
-        states: What binds them today; none: they are superseded.
+    ``states`` bind them today; none: they are superseded.
     """
     sentence = f"{what} not to be had: the mirror does not have {_some(names)}"
     if not states:

@@ -80,10 +80,7 @@ class BuildInfo(NamedTuple):
 
 
 def build_info(text: bytes) -> BuildInfo:
-    """Read a ``.buildinfo``.
-
-    Args:
-        text: Without a signature; see :func:`rebuilder.ecosystems.debian.signature.signed_text`.
+    """Read a ``.buildinfo``. The text is one without a signature.
 
     Raises:
         BuildInfoError: it is none, contradicts itself, or is larger than any.
@@ -133,9 +130,6 @@ def document(text: bytes) -> dict[str, str]:
 
 def source_of(fields: Mapping[str, str]) -> tuple[SourceName, str]:
     """The source package that a document names, and the version that was built of it.
-
-    Args:
-        fields: Of a ``.buildinfo``, ``.changes`` or ``.dsc``; names in small letters.
 
     Raises:
         BuildInfoError: they are no names and versions, or two versions that do not belong together.

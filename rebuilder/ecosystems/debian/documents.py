@@ -77,12 +77,7 @@ def subjects_in(path: Path, blobs: Blobs, maintainers: Path, candidates: Candida
 
 
 def given_build_info(data: bytes, source: SourceName) -> BuildInfo | None:
-    """What was given about a build, where it is about the source package that the archive says it is.
-
-    Args:
-        data: The ``.buildinfo``, as it was given.
-        source: What the signed list says that the package was built from.
-    """
+    """What was given about a build, where it is about the source package that the archive says it is."""
     try:
         info = build_info(signed_text(data))
     except ValueError:
@@ -92,11 +87,6 @@ def given_build_info(data: bytes, source: SourceName) -> BuildInfo | None:
 
 def opened(data: bytes, what: str, maintainers: Path) -> tuple[bytes, str]:
     """The text of a document, and who signed it, as a sentence.
-
-    Args:
-        data: With the signature, if it has one.
-        what: What it is called there.
-        maintainers: Directory of the keys of those who upload.
 
     Raises:
         ValueError: something stands outside of what is signed; ``str()`` is the end of a sentence.

@@ -56,10 +56,6 @@ def is_package_list(text: str) -> bool:
 def packages_in(path: Path, text: str) -> Iterator[ListedPackage]:
     """What is installed by a list of dpkg's, or what the list of an archive has.
 
-    Args:
-        path: For messages.
-        text: For which :func:`is_package_list` holds.
-
     Raises:
         FileError: a line or a stanza is none.
     """

@@ -33,11 +33,7 @@ class KeptRelease(NamedTuple):
 
 
 class KeptLists:
-    """Below a directory of the store.
-
-    Args:
-        root: The directory; made when something is kept.
-    """
+    """Below a directory of the store."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

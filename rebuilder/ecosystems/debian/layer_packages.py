@@ -25,13 +25,7 @@ _AT_ONCE = 8
 
 
 def layer_packages(archive: DebianArchive, blobs: Blobs, wanted: Specification, most_bytes: int) -> list[LayerPackage]:
-    """Fetch what a specification installs over its base.
-
-    Args:
-        archive: Asked for all of it.
-        blobs: Where files are.
-        wanted: Whose packages.
-        most_bytes: Of one package.
+    """Fetch what a specification installs over its base. ``most_bytes`` are those of one package.
 
     Raises:
         BuildEnvironmentError: nobody has one of them; it is named.

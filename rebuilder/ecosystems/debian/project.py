@@ -46,10 +46,6 @@ class _Packaging(NamedTuple):
 def project_builds(planner: Planner, tree: ProjectTree) -> Project:
     """How the packages of a work tree are built today.
 
-    Args:
-        planner: What builds are planned with.
-        tree: Its files.
-
     Raises:
         NotRebuildable: ``debian/`` does not say how, or what it asks for cannot be had.
         UnavailableError, SandboxFaultError, …: see the ports.

@@ -104,12 +104,7 @@ class OtherVersion(NamedTuple):
 
 
 def other_versions(traces: Traces, installed: Mapping[str, str]) -> list[OtherVersion]:
-    """Which packages had another version, surest first.
-
-    Args:
-        traces: Of the published file and a rebuilt one.
-        installed: Version of each package that it was rebuilt with.
-    """
+    """Which packages had another version, surest first."""
     found = [*_named(traces, installed), *_swapped(traces, installed)]
     known = dict[tuple[str, str], OtherVersion]()
     for each in found:

@@ -139,10 +139,6 @@ def file_name(url: str) -> str:
 def read_recipe(path: Path, environments: frozenset[str]) -> tuple[Recipe, str]:
     """Read a recipe; give it, and its text.
 
-    Args:
-        path: Of the file.
-        environments: Names of build environments there are.
-
     Raises:
         FileError: it cannot be read, or has a mistake; the remark names the file, the line and the key.
     """

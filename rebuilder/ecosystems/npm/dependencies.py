@@ -141,13 +141,7 @@ class LockFile:
 
 
 def find_lock(files: Mapping[str, bytes], directory: str, tool: Tool) -> LockFile | None:
-    """The lock file that a package manager takes for a package: in its directory, or the next one above it.
-
-    Args:
-        files: Files of the commit by path, the lock files among them.
-        directory: Of the package; empty for the top of the repository.
-        tool: The package manager.
-    """
+    """The lock file that a package manager takes for a package: in its directory, or the next one above it."""
     while True:
         for name in LOCK_NAMES[tool]:
             if (data := files.get(path := posixpath.join(directory, name))) is not None:

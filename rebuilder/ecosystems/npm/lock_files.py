@@ -474,10 +474,6 @@ LOCK_NAMES = {
 def read_lock(name: str, data: bytes) -> tuple[LockedPackage, ...]:
     """The packages that a lock file names.
 
-    Args:
-        name: One of :data:`FORMATS`.
-        data: Its bytes.
-
     Raises:
         LockFileError: it is none of its kind, or contradicts itself.
     """

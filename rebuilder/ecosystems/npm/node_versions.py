@@ -260,13 +260,7 @@ class ManagerChoice:
 def choose_manager(
     manifests: Sequence[Mapping[str, Any] | None], locks: Mapping[str, bytes], directory: str
 ) -> ManagerChoice:
-    """The package manager that a source is made for: the one it names, else the one whose lock file is nearest.
-
-    Args:
-        manifests: The package.json of the package, and that of the repository; hostile.
-        locks: Lock files by path.
-        directory: Of the package.
-    """
+    """The package manager that a source is made for: the one it names, else the one whose lock file is nearest."""
     for manifest in manifests:
         named = manifest.get("packageManager") if manifest is not None else None
         found = _NAMED_MANAGER.fullmatch(named) if isinstance(named, str) and len(named) < 400 else None
@@ -285,13 +279,7 @@ def _lock(locks: Mapping[str, bytes], directory: str, tool: Tool) -> LockFile | 
 
 
 def fitting_version(choice: ManagerChoice, node: str, versions: Sequence[str]) -> str | None:
-    """A version that runs on a Node and reads the lock file; None where there is none among those that can be had.
-
-    Args:
-        choice: What :func:`choose_manager` gave.
-        node: Version of the Node.
-        versions: Of the package manager.
-    """
+    """A version that runs on a Node and reads the lock file; None where there is none among those that can be had."""
     if choice.version is not None:
         return choice.version if choice.version in versions else None
     if choice.tool == "npm":
@@ -307,11 +295,7 @@ def fitting_version(choice: ManagerChoice, node: str, versions: Sequence[str]) -
 
 
 def allowed_scripts(manifests: Sequence[Mapping[str, Any] | None]) -> list[str]:
-    """Packages whose scripts of installation a source allows by their names, in the fields of pnpm, Bun and LavaMoat.
-
-    Args:
-        manifests: The package.json of the package, and that of the repository; hostile.
-    """
+    """Packages whose scripts of installation a source allows by name, in the fields of pnpm, Bun and LavaMoat."""
     found: list[Any] = []
     for manifest in manifests:
         for path in _ALLOWED:

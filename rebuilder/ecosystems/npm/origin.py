@@ -85,11 +85,6 @@ class Placed:
 def find_origin(release: Release, signed: Signed, sources: Sources) -> Origin | None:
     """Find the commit; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.origin`.
 
-    Args:
-        release: The tarball, and what the registry says of it.
-        signed: What checking its attestations said.
-        sources: Where tags, files and histories are looked up.
-
     Raises:
         UnavailableError, StoreError: see :meth:`Sources.tags`.
     """
@@ -317,13 +312,9 @@ def counted(equal: int, whole: int) -> str:
 def place(release: Release, files: CommitFiles, claimed: str | None) -> Placed | None:
     """Find the package in a commit: its directory, and which files of the tarball lie there.
 
-    It is where a package.json has its name; of several where package.json says that it is, then where the most files
-    of the tarball are, then the one nearest to the top. Without any, it is where package.json says, or the repository.
-
-    Args:
-        release: The tarball.
-        files: Those of the commit, with the texts of every package.json.
-        claimed: The directory that package.json says.
+    It is where a package.json has its name; of several where package.json says that it is, then where the most files of
+    the tarball are, then the one nearest to the top. Without any, it is where package.json says, or the repository.
+    ``files`` come with the texts of every package.json.
     """
     named = [path for path, text in files.texts.items() if (read_manifest(text) or {}).get("name") == release.name]
     directories = [path.rpartition("/")[0] for path in named]
@@ -367,11 +358,7 @@ class ClaimedRepository:
 
 
 def claimed_repository(value: Any) -> ClaimedRepository | None:
-    """Read the field ``repository``, a text or an object; None where it names none that can be asked.
-
-    Args:
-        value: As it stands in package.json, or in the registry's entry; hostile.
-    """
+    """Read the field ``repository``, a text or an object; None where it names none that can be asked. It is hostile."""
     fields = value if isinstance(value, dict) else {"url": value}
     text = fields.get("url")
     if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii() or not text.isprintable():
@@ -427,12 +414,6 @@ def release_tags(tags: Mapping[str, str], package: str, version: str, versions: 
     First those that name the package (``@scope/name@1.2.3``, ``name-v1.2.3``, ``packages/name/1.2.3``), then those with
     nothing but the version (``v1.2.3``, ``1.2.3``, ``release-1.2.3``), then those with any other beginning that other
     versions of the package have, too.
-
-    Args:
-        tags: Tag to commit.
-        package: Name of the package.
-        version: As published.
-        versions: All versions of the package that the registry has.
     """
     found: list[tuple[int, int, str]] = []
     known = set(versions) - {version}

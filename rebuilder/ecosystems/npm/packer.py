@@ -165,12 +165,7 @@ _CONSTANT_TIMES = {form.times for form in FORMS if form.times is not None}
 
 
 def find_packers(context: PlanningContext, evidence: Evidence, before: datetime) -> tuple[Packer, ...]:
-    """Read the published tarball and say what packed it, likeliest first.
-
-    Args:
-        context: What to read and compress it with.
-        evidence: Of the tarball.
-        before: When it was there: nothing newer packed it.
+    """Read the published tarball and say what packed it, likeliest first. Nothing that is newer than ``before`` did.
 
     Raises:
         NotRebuildable: no package manager that we know writes such a tarball, or it cannot be read to its end.
@@ -186,10 +181,7 @@ def find_packers(context: PlanningContext, evidence: Evidence, before: datetime)
 def packers(facts: PackerFacts, compressed: str | None, before: datetime) -> tuple[Packer, ...]:
     """What may have packed a tarball, likeliest first: exact versions that there were (pure).
 
-    Args:
-        facts: Its marks.
-        compressed: Name of the compression that gives its bytes; None when none does.
-        before: When it was there.
+    ``compressed`` names the compression that gives its bytes; None when none does.
     """
     families = [each for each in COMPRESSIONS if each.name == compressed] or _likely(facts, before)
     if facts.times is None:  # those of files: a version is made, and packed, soon after the last of them is written
@@ -332,11 +324,6 @@ _SYSTEMS = {0: "Windows", 3: "Unix", 19: "macOS", 255: "none"}
 
 def packer_change(context: PlanningContext, evidence: Evidence, versions: Iterable[str]) -> str | None:
     """Compare the marks of whoever packed it with those of the nearest release before it that was looked at here.
-
-    Args:
-        context: What the tarball is read with, and where marks are remembered.
-        evidence: The release.
-        versions: All that the registry has of the package.
 
     Returns:
         A sentence; None where nothing differs, nothing is known of a release before it, or it cannot be read.

@@ -96,10 +96,7 @@ def ways_to_build(
 ) -> list[BuildScripts]:
     """The ways to build a package, likeliest first: what a publication runs, its build script, that of the repository.
 
-    Args:
-        scripts: Of its package.json.
-        directory: Of the package in the repository.
-        above: Scripts of the repository's own package.json, where that is another one.
+    ``above`` are the scripts of the repository's own package.json, where that is another one.
 
     Raises:
         UnreadableScript: a script is longer than any that people write, or they call each other too often.
@@ -290,9 +287,7 @@ _KINDS = ("dependencies", "devDependencies", "peerDependencies", "optionalDepend
 def built_before(packages: Mapping[str, Mapping[str, Any]], directory: str) -> tuple[ScriptStep, ...]:
     """The commands that build what a package depends on in its own repository, in an order in which each finds its own.
 
-    Args:
-        packages: The package.json of each package of the repository by its directory; hostile.
-        directory: Of the package that is to be built, which is one of them.
+    All of them are hostile.
 
     Raises:
         UnreadableScript: see :func:`rebuilder.ecosystems.npm.scripts.ways_to_build`.

@@ -55,9 +55,6 @@ class NpmSettings:
     def __init__(self, surroundings: NpmProcess | None = None) -> None:
         """Read the settings; takes a millisecond or two, and starts no other program.
 
-        Args:
-            surroundings: Where to look; this process by default.
-
         Raises:
             UsageError: a settings file cannot be read.
         """

@@ -109,12 +109,6 @@ def tarball_changes(
 
     What the commit has and the tarball leaves out is not listed: packages leave out most of a repository.
 
-    Args:
-        release: The tarball.
-        commit: Where it comes from.
-        sources: Where the history of its repository is looked up.
-        made: What :func:`made_here` gave.
-
     Raises:
         UnavailableError, StoreError: see :meth:`Sources.commit`.
     """

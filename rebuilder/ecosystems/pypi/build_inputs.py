@@ -253,12 +253,7 @@ def _changed_tools(build_inputs: BuildInputs) -> Iterator[Replayed]:
 
 
 def chosen_tools(interpreter: str, versions: Iterable[str]) -> tuple[Replayed, ...]:
-    """The tools that were chosen by what the published file says.
-
-    Args:
-        interpreter: Version of Python.
-        versions: Each tool that was held to a version or a range, in words.
-    """
+    """The tools that were chosen by what the published file says."""
     return (
         _told("interpreter", interpreter, _INTERPRETERS),
         *(held_tool(each) for each in versions),

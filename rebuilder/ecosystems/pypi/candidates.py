@@ -151,15 +151,7 @@ _RECORD = ".dist-info/RECORD"
 def by_the_clock(
     context: PlanningContext, evidence: Evidence, published: Mapping[str, str], history: History, reached: Reached
 ) -> None:
-    """Try the same build with the recorded clock, if what is left depends on a clock.
-
-    Args:
-        context: What to look at the attempt with.
-        evidence: Of the published wheel.
-        published: Time by member of the published wheel, in the order of the archive.
-        history: What was tried.
-        reached: An attempt that did not give every byte by itself.
-    """
+    """Try the same build with the recorded clock, if what is left depends on a clock."""
     comparison = reached.attempt.comparison
     if CLOCK_SANDBOX not in context.sandboxes or reached.candidate.conditions.source_date_epoch is not None:
         return
@@ -204,12 +196,7 @@ def one_time(published: Mapping[str, str], rebuilt: Mapping[str, str]) -> dateti
 
 
 def time_in_content(comparison: Comparison, published: Mapping[str, str]) -> datetime | None:
-    """The time that a generated text has where the rebuilt one has another; None when more than times differ.
-
-    Args:
-        comparison: Of level ``different``.
-        published: Time by member of the published wheel.
-    """
+    """The time that a generated text has where the rebuilt one has another; None when more than times differ."""
     found: list[datetime] = []
     for each in comparison.differences:
         if each.member.endswith(_RECORD) or each.change is MemberChange.METADATA:

@@ -63,13 +63,6 @@ def setup_command(
     A source without ``[build-system]`` was packed by running ``setup.py``, as was the habit; so was one whose backend
     would have named itself; and options that show in the tags of the wheel, but not in ``setup.cfg``, were given on the
     command line, which hooks have none of.
-
-    Args:
-        traces: What the wheel says.
-        filename: Of the wheel.
-        system: What the source asks for.
-        setup_py: Text of the file in the source; None when there is none.
-        setup_cfg: The same.
     """
     generator = traces.generator
     if generator is None or generator.name not in {"bdist_wheel", "setuptools"}:

@@ -71,10 +71,6 @@ class ImageBuild:
 def image_build(context: PlanningContext, evidence: Evidence) -> ImageBuild | str | None:
     """How a wheel with compiled code is built in the image that the settings name for it.
 
-    Args:
-        context: What to plan with.
-        evidence: About the wheel.
-
     Returns:
         A sentence where that image cannot build it; None where none is named.
 

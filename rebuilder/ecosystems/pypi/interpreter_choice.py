@@ -305,9 +305,7 @@ LIMITS = tuple(
 def refusal(tools: Mapping[str, str], python: str) -> str | None:
     """Why one of these tools does not run on a Python, as a sentence; None when nothing says so.
 
-    Args:
-        tools: Version by name of what a build uses; a version that cannot be read is passed over.
-        python: Such as ``3.11``.
+    A version that cannot be read is passed over.
     """
     for name, text in tools.items():
         try:

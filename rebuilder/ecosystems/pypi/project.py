@@ -53,11 +53,6 @@ _COMPILES = re.compile(r"ext[-_]modules|\bExtension\(|cffi_modules|cythoni[sz]e|
 def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> Project:
     """How the project of a work tree is built today; nothing is built, but its backend is asked what it requires.
 
-    Args:
-        context: What to prepare builds with.
-        tree: Its files.
-        index: Address of the index that build dependencies come from.
-
     Raises:
         NotRebuildable: nothing says how, or what it asks for cannot be had.
         UnavailableError, SandboxFaultError, …: see the ports.

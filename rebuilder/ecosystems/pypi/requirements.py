@@ -81,9 +81,6 @@ def narrowed(found: Requirements, versions: Bracket) -> Requirements:
 def read_build_system(pyproject: str | None) -> BuildSystem:
     """Read ``[build-system]``; without it, setuptools builds from ``setup.py`` as PEP 517 prescribes.
 
-    Args:
-        pyproject: Text of ``pyproject.toml``; None when the archive has none.
-
     Raises:
         NotRebuildable: it is malformed, or names something that is not on an index.
     """

@@ -75,12 +75,7 @@ def read_project(
 
 
 def named_project(filename: str, text: str) -> str | None:
-    """The name of the project that one of the files that say how it is built gives it, where it is written out.
-
-    Args:
-        filename: ``pyproject.toml``, ``setup.cfg`` or ``setup.py``, which is not run.
-        text: Its text.
-    """
+    """The name of the project that one of the files that say how it is built gives it, where it is written out."""
     if filename == "pyproject.toml":
         try:
             document = read_toml(text)

@@ -177,12 +177,7 @@ class Priors:
         return ordered
 
     def came_out(self, candidates: Sequence[Candidate], name: str) -> None:
-        """Remember which of the candidates confirmed a wheel.
-
-        Args:
-            candidates: All of them, in the order the wheel suggests.
-            name: Of the one.
-        """
+        """Remember which of the candidates confirmed a wheel."""
         if len(candidates) > 1:
             wins = self._wins(candidates)
             self._memo.put(self._key(candidates), wins | {name: wins.get(name, 0) + 1})

@@ -83,11 +83,7 @@ class Published:
 def second_look(context: PlanningContext, published: Published, history: History, reached: Reached) -> bool:
     """Try the build again with everything changed that an attempt shows; whether that confirmed the content.
 
-    Args:
-        context: What to look at the attempt with.
-        published: What it is to come out as.
-        history: What was tried.
-        reached: The attempt; one that failed, or whose content is another, is looked at, and so is what comes of that.
+    An attempt that failed, or whose content is another, is looked at, and so is what comes of that.
     """
     attempt, rebuilt = reached.attempt, reached.attempt.rebuilt
     if attempt.confirms:
@@ -232,12 +228,7 @@ _RETAGS = "wheel>=0.40"
 
 
 def _told_version(build_inputs: BuildInputs, rebuilt: str | None) -> tuple[tuple[str, str], ...] | None:
-    """Variables that give plug-ins the version of the file name, where the rebuild has another one.
-
-    Args:
-        build_inputs: Of the build.
-        rebuilt: Name of the file it made; None when it failed, as some do that find no version.
-    """
+    """Variables that give plug-ins the version of the file name, where the rebuild has another one, or failed."""
     published = _version(build_inputs.filename)
     try:
         if build_inputs.pretended or (rebuilt is not None and Version(published) == Version(_version(rebuilt))):

@@ -74,10 +74,6 @@ class PipProcess:
 def index_settings(override: str | None = None, *, surroundings: PipProcess | None = None) -> IndexSettings:
     """Find the index and the certificates. Takes a millisecond; starts no other program.
 
-    Args:
-        override: Index URL from our own configuration.
-        surroundings: Where to look; this process by default.
-
     Raises:
         UsageError: a settings file cannot be understood, or names no http or https address.
     """

@@ -427,10 +427,6 @@ def ask_index(url: str, ca_bundle: Path | None) -> str:
 
     Nothing is kept, and the list that is there is not read.
 
-    Args:
-        url: Of the index.
-        ca_bundle: Certificates to trust instead of the machine's own.
-
     Returns:
         What it answered, in a sentence.
 

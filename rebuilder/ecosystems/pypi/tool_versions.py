@@ -162,13 +162,7 @@ _ERAS: tuple[tuple[str, Callable[[int], int]], ...] = (
 
 
 def by_line_ends(published: int, rebuilt: int, used: str) -> Bracket:
-    """What the line ends after one description say about setuptools, given those that a known version made.
-
-    Args:
-        published: How many there are in the published wheel.
-        rebuilt: The same for the rebuild.
-        used: The version that the rebuild was made with.
-    """
+    """What the line ends after one description say about setuptools, given those that a known version made."""
     own = {
         ends
         for versions, write in _ERAS

@@ -80,17 +80,7 @@ def tools_used(
     setup_py: str | None,
     setup_cfg: str | None,
 ) -> Tools:
-    """Read it off.
-
-    Args:
-        wheel: Listing of the published wheel.
-        traces: What was read off it.
-        artifact: Which one it is.
-        system: What the source asks for.
-        uploaded: When it was published.
-        setup_py: Text of the file in the source; None when there is none.
-        setup_cfg: The same.
-    """
+    """Read it off."""
     generator = traces.generator
     declared = installed_backend(system, generator, artifact.name, artifact.version)
     system = packing_backend(declared, generator)

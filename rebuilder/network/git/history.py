@@ -72,12 +72,6 @@ def own_commit(ask: Ask, of: ProjectTree, tree: str, blobs: Blobs) -> tuple[Comm
     as submodules or files that were filtered, it stands for that one; what was changed stands in one after it. Where
     there is no repository, it is the first one.
 
-    Args:
-        ask: Asks the repository.
-        of: The work tree.
-        tree: Name of the tree with the files.
-        blobs: Where the documents go.
-
     Raises:
         Unsound: the repository is damaged.
     """

@@ -97,10 +97,6 @@ class Credentials:
     def header(self, url: str, *, named: bool) -> str | None:
         """``Authorization`` for an address, if anything is known.
 
-        Args:
-            url: What is asked for.
-            named: Whether the user named its origin.
-
         Raises:
             UsageError: the netrc file is malformed.
         """

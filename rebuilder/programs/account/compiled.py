@@ -90,12 +90,6 @@ def check_compiled(path: str, members: list[WheelMember], source: SourceFiles, o
     """Account for compiled code that is not in the source, as far as its name goes; its content is not settled by that.
 
     A module or library that the source does not name, and that nothing else needs, is one that was put in.
-
-    Args:
-        path: Of the wheel.
-        members: All of them.
-        source: Of the same release.
-        own_name: Of the project.
     """
     found = [each for each in members if each.kind == COMPILED and not each.how]
     if not found:

@@ -122,11 +122,7 @@ class Part(NamedTuple):
 def read_deb(file: BinaryIO, keep: Keep, *, raw: bool, receive: Receive | None = None) -> Reading:
     """Read a whole package; damage ends up in ``problems``, never in an exception.
 
-    Args:
-        file: Opened for reading.
-        keep: Which contents to hand back, and how much of them; indices are those of :attr:`DebArchive.members`.
-        raw: Whether to take digests of compressed data too, which only a comparison needs.
-        receive: Unpacks what is read; names have the archive they are in in front.
+    The arguments are those of :func:`~rebuilder.programs.archive.opening.read_archive`.
     """
     reader = _Reader(keep, receive, raw=raw)
     try:

@@ -68,11 +68,6 @@ class _Packed(NamedTuple):
 def record(published: tuple[str, ZipArchive], rebuilt: tuple[str, ZipArchive], names: list[str]) -> dict[str, Any]:
     """Record the named kinds of metadata of ``published`` for the members of ``rebuilt``.
 
-    Args:
-        published: Path and model.
-        rebuilt: Path and model.
-        names: Normalisations under which the two are equal.
-
     Raises:
         UnwritableError: something about the published archive is not of a form that is written here.
     """
@@ -110,12 +105,6 @@ def record(published: tuple[str, ZipArchive], rebuilt: tuple[str, ZipArchive], n
 
 def write(path: str, archive: ZipArchive, document: dict[str, Any], out: BinaryIO) -> None:
     """Write the rebuilt archive anew, with what was recorded.
-
-    Args:
-        path: Of the rebuilt archive.
-        archive: Its model.
-        document: What :func:`record` gave.
-        out: Where to write.
 
     Raises:
         UnwritableError: the document is no such record, or not of this archive.

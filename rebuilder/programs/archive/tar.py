@@ -286,13 +286,8 @@ def read_tar(
 ) -> Reading:
     """Read a whole tar archive; damage ends up in ``problems``, never in an exception.
 
-    Args:
-        file: Opened for reading, at its start.
-        compression: A kind of compressed stream, or None.
-        keep: Which contents to hand back, and how much of them.
-        raw: Whether to take digests of compressed data too, which only a comparison needs.
-        receive: Unpacks what is read.
-        rooted: It is unpacked at the root of a system, so that no link leads out of it.
+    The arguments are those of :func:`~rebuilder.programs.archive.opening.read_archive`; ``rooted``: see
+    ``dangers``.
     """
     name = f"tar.{compression}" if compression else "tar"
     reader = _Reader(keep, receive)

@@ -68,11 +68,7 @@ class _Placed(NamedTuple):
 def read_zip(file: BinaryIO, keep: Keep, *, raw: bool, receive: Receive | None = None) -> Reading:
     """Read a whole ZIP file; damage ends up in ``problems``, never in an exception.
 
-    Args:
-        file: Opened for reading, with a file descriptor.
-        keep: Which contents to hand back, and how much of them.
-        raw: Whether to take digests of compressed data too, which only a comparison needs.
-        receive: Unpacks what is read.
+    The arguments are those of :func:`~rebuilder.programs.archive.opening.read_archive`.
     """
     reader = _Reader(ZipSource(file.fileno()), keep, receive, raw=raw)
     try:

@@ -252,10 +252,7 @@ _AROUND = 16
 def first_difference(published: bytes, rebuilt: bytes, *, whole: bool) -> str:
     """One sentence: the first line (of text) or the first byte (of anything else) that differs.
 
-    Args:
-        published: The content, or its beginning.
-        rebuilt: The same for the other side.
-        whole: Whether these are the whole contents.
+    ``whole``: Whether these are the whole contents and not their beginnings.
     """
     at = _first_byte(published, rebuilt)
     if at is None:

@@ -35,12 +35,7 @@ class Section(NamedTuple):
 
 
 def described(published: str, rebuilt: str) -> str | None:
-    """How far two ELF files are the same, as a sentence; None where one of them is none that can be read.
-
-    Args:
-        published: Path of one.
-        rebuilt: Path of the other.
-    """
+    """How far two ELF files are the same, as a sentence; None where one of them is none that can be read."""
     try:
         with open(published, "rb") as left, open(rebuilt, "rb") as right:
             sides = [mmap.mmap(each.fileno(), 0, access=mmap.ACCESS_READ) for each in (left, right)]

@@ -306,13 +306,7 @@ def _but_content(facts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 
 
 def _each(path: str, wanted: set[str], look: Callable[[str, bytes], None]) -> None:
-    """Look at the beginning of members, one after the other, without gzip around it.
-
-    Args:
-        path: A package.
-        wanted: Names of the members, such as ``control.tar/postinst``.
-        look: Told name and content.
-    """
+    """Look at the beginning of members, one after the other, without gzip around it."""
 
     def receive(entry: Entry) -> IO[bytes] | None:
         part, _, inner = entry.name.partition("/")

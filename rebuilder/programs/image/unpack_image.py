@@ -227,10 +227,6 @@ def opened(window: Window, budget: Budget) -> tuple[Any, str | None]:
 def plain(file: BinaryIO, scratch: str) -> tuple[BinaryIO, str]:
     """The file as it is, or decompressed into a file of no name; and the digest it was given with.
 
-    Args:
-        file: What was given.
-        scratch: Directory for that.
-
     Raises:
         UnreadableError: it cannot be decompressed.
     """

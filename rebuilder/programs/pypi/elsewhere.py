@@ -226,14 +226,7 @@ def _packages(environment: str, *below: str) -> str:
 
 
 def _install(environment: str, name: str, source: str, call: str = "") -> int:
-    """Have each start of the interpreter import a module: 0, or 66 when there is no such environment.
-
-    Args:
-        environment: Directory of the virtual environment.
-        name: Of the module.
-        source: Its text.
-        call: What to do with it then, from ``;`` on.
-    """
+    """Have each start of the interpreter import a module: 0, or 66 when there is no such environment."""
     found = glob.glob(_packages(environment))
     if len(found) != 1:
         print(f"{environment} has {len(found)} directories for packages", file=sys.stderr)

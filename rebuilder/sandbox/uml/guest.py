@@ -46,11 +46,7 @@ class GuestError(Exception):
 
 
 class Guest(Supervision):
-    """One run in this guest, whose clock is the run's own.
-
-    Args:
-        request: What :mod:`rebuilder.sandbox.uml.machine` asks for.
-    """
+    """One run in this guest, whose clock is the run's own."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         limits: Limits = SimpleNamespace(**request["limits"])  # type: ignore[assignment]  # the same names
