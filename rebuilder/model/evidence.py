@@ -104,7 +104,8 @@ class Obstacle(Value):
     """Why an artifact gets a verdict without a finished rebuild: a value, not an exception."""
 
     verdict: Verdict
-    """One of ``unsupported``, ``inputs-missing``, ``build-failed`` or ``timed-out``."""
+    """One of ``unsupported``, ``inputs-missing``, ``build-failed`` or ``timed-out``; ``infra-error`` while it may
+    be our trouble, which no report has (:mod:`rebuilder.ecosystems.in_vain`)."""
     sentence: str
     """What stands in the way, as a full sentence for a stranger."""
     cause: Cause | None = None

@@ -118,7 +118,12 @@ class SourceProblem(Value):
 
     trouble: Trouble
     sentence: str
-    """For a stranger; holds no password and nothing unprintable."""
+    """What was asked and what it answered, for a stranger; holds no password and nothing unprintable."""
+
+    @property
+    def for_everybody(self) -> bool:
+        """Whether others get the same answer; False where nobody was reached from here, or we were refused."""
+        return self.trouble is not Trouble.UNREACHABLE
 
 
 class CommitFiles(Value):

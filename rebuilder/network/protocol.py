@@ -83,6 +83,10 @@ class Resolver(Protocol):
 class Sources(Protocol):
     """Repositories to build from."""
 
+    def noting(self, unreached: list[SourceProblem]) -> Sources:
+        """The same, which adds to the list each problem that is not so for everybody, whatever was asked for it."""
+        ...
+
     def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
         """Fetch one commit: its files as an archive in the blobs, its raw objects, the tags that point at it.
 

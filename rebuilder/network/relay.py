@@ -49,8 +49,8 @@ class Relay:
         self._closed = False
         self.refused: list[ForbiddenAddressError] = []
         """What was not asked, in order."""
-        self.failed = False
-        """Whether a server could not be connected to."""
+        self.failures: list[str] = []
+        """Why servers could not be connected to, in order; each the end of a sentence."""
 
     def __enter__(self) -> Self:
         """Begin to listen."""
@@ -102,8 +102,8 @@ class Relay:
             except ForbiddenAddressError as error:
                 self.refused.append(error)
                 return client.sendall(_answer(403, "Forbidden"))
-            except OSError:
-                self.failed = True
+            except OSError as error:
+                self.failures.append(_why(error))
                 return client.sendall(_answer(502, "Bad Gateway"))
             with self._held(server):
                 if found[1] == b"CONNECT":
@@ -162,8 +162,17 @@ class Relay:
 
 
 def _expect_tunnel(proxy: socket.socket) -> None:
-    if not re.match(rb"HTTP/1\.[01] 200[ \r]", _head(proxy)[0]):
-        raise OSError("the proxy does not go on to it")
+    answer = re.match(rb"HTTP/1\.[01] ([0-9]{3})[ \r]", _head(proxy)[0])
+    if answer is None or answer[1] != b"200":
+        raise OSError(f"the proxy of this machine answers {answer[1].decode() if answer else 'nothing of HTTP'}")
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "its name is not known here"
+    if isinstance(error, TimeoutError):
+        return f"no connection within {_CONNECT_SECONDS:g} seconds"
+    return (error.strerror or str(error)).lower() if error.errno else str(error)
 
 
 def _asked(method: str, target: str) -> Origin:

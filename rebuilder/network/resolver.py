@@ -180,7 +180,7 @@ class UvResolver:
                 )
                 if done.returncode and relay.refused:
                     raise relay.refused[0]
-                if done.returncode and relay.failed:
+                if done.returncode and relay.failures:
                     message = "The index, or a server that it names, cannot be connected to."
                     raise UnavailableError(message, hint=_LATER)
                 return done

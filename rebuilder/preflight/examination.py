@@ -13,6 +13,7 @@ from rebuilder.diagnose.case import DiagnosisInput, EcosystemRules
 from rebuilder.diagnose.unstable_rules import shown_alone
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.registry import conventions
+from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.comparison import Comparison, Effect, Factor, Level, MemberChange
@@ -30,6 +31,7 @@ from rebuilder.model.project import (
     ProjectTree,
 )
 from rebuilder.model.text import visible, written_lines
+from rebuilder.model.verdict import Verdict
 from rebuilder.preflight.builds import EPOCH, FileBuilds, ProjectBuilds, build_project, located, worst
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.parts import Parts
@@ -97,6 +99,8 @@ def examine(
     """
     start = time.monotonic()
     project = ecosystem.project(tree)
+    if isinstance(project, Obstacle) and project.verdict is Verdict.INFRA_ERROR:
+        raise UnavailableError(project.sentence)
     if isinstance(project, Obstacle):
         return Preflight(
             project=tree.name,

@@ -54,6 +54,8 @@ from rebuilder.verification.findings import (
     vary,
     with_accounting,
     with_causes,
+    with_settled,
+    withheld,
 )
 from rebuilder.verification.parts import Journal, Parts
 from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_environments
@@ -313,12 +315,19 @@ class Coordinator:
         if obstacle is None:
             most = 1 if tier is Tier.QUICK else None
             obstacle = parts.steps.from_published(ecosystem, evidence, tried, limits, most=most)
-        trail = None
+        trail = away = None
         # A file with nothing published to rebuild it from was read all the same if a commit may give it.
         if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
-            trail = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
-            obstacle = nor_from_commit(obstacle, trail, alone=ecosystem.from_commit_alone)
+            trail, away = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
+            obstacle = nor_from_commit(obstacle, trail, alone=ecosystem.from_commit_alone, away=away)
         decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
+        if (vain := withheld(decision, obstacle, away, tried.attempts)) is not None:
+            obstacle = parts.in_vain.settled(evidence.artifact, vain)
+            evidence = with_settled(evidence, obstacle)
+            decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
+        elif tier is Tier.FULL:
+            parts.in_vain.forget(evidence.artifact)
+            evidence = with_settled(evidence, None)
         accounting = None
         if decision.verdict in WITHOUT_REBUILD:
             accounting = accounted(parts, evidence, tried.attempts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
-from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.graph import NodeKind, SourceTrail
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import EnvironmentSummary, Stage
@@ -116,13 +116,16 @@ def with_accounting(trail: SourceTrail, decision: Decision, accounting: Accounti
     return trail.replace(steps=tuple(decided if each.name == step.name else each for each in trail.steps))
 
 
-def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: bool) -> Obstacle | None:
+def nor_from_commit(
+    obstacle: Obstacle | None, trail: SourceTrail, *, alone: bool, away: Obstacle | None = None
+) -> Obstacle | None:
     """What keeps a file from being rebuilt from anything published; with what keeps it from coming from the commit.
 
     Args:
         obstacle: To what is published; None also where nothing is.
         trail: With what came of the commit.
         alone: Whether files of its kind come from commits alone: then a commit that was found is all that counts.
+        away: What was asked for in vain on the way there, and others may get.
     """
     told = [each.decision for each in trail.steps if each.decision is not None and not each.attempts]
     commits = any(each.kind is NodeKind.COMMIT for each in trail.nodes)
@@ -131,10 +134,43 @@ def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: boo
     if told and (obstacle is None or (alone and obstacle.verdict is Verdict.INPUTS_MISSING)):
         return Obstacle(verdict=told[0].verdict, sentence=told[0].sentence, cause=told[0].cause)
     if obstacle is None:
-        return None
+        return away
     no_repository = "The release names no repository." if alone else "The release names no repository either."
     origin = trail.origin.sentence if trail.origin is not None else no_repository
     return obstacle.replace(sentence=f"{obstacle.sentence} {told[0].sentence if told else origin}")
+
+
+def withheld(
+    decision: Decision, obstacle: Obstacle | None, away: Obstacle | None, attempts: Sequence[Attempt]
+) -> Obstacle | None:
+    """What was asked for in vain, may be there for others, and may be why a file is not confirmed; None if nothing.
+
+    Args:
+        decision: As things are.
+        obstacle: What it was decided with.
+        away: What was asked for in vain on the way to the commit, or at it, and others may get.
+        attempts: Those that it was decided with.
+    """
+    if decision.verdict.confirms:
+        return None
+    if obstacle is not None and obstacle.verdict is Verdict.INFRA_ERROR:
+        return obstacle
+    if away is not None and decision.attempt is not None:
+        source = attempts[decision.attempt].hypothesis.definition.source
+        return away if source is not None and source.kind is SourceKind.GIT else None
+    if away is None or decision.verdict is not Verdict.INPUTS_MISSING:
+        return None
+    told = decision.sentence
+    return away.replace(sentence=told if away.sentence in told else f"{told} {away.sentence}")
+
+
+def with_settled(evidence: Evidence, settled: Obstacle | None) -> Evidence:
+    """The evidence as it may be published: what might be there for others is settled, or did not matter."""
+    obstacle = evidence.obstacle
+    if obstacle is None or obstacle.verdict is not Verdict.INFRA_ERROR:
+        return evidence
+    notes = evidence.notes if settled is not None else (*evidence.notes, obstacle.sentence)
+    return evidence.replace(obstacle=settled, notes=notes)
 
 
 def other_bytes(

@@ -12,6 +12,7 @@ from rebuilder.compare.carried import FindCarried
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
+from rebuilder.ecosystems.in_vain import InVain
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
@@ -94,6 +95,7 @@ class Parts:
     finisher: Finisher
     find_carried: FindCarried
     diffoscope: DiffoscopeRunner
+    in_vain: InVain
     clock: Clock
     stopwatch: Stopwatch
     limits: Limits

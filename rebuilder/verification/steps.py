@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import Limits
-from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree, Submodule
 from rebuilder.model.graph import SourceCommit, SourceTrail, Step, source_id
@@ -70,40 +70,55 @@ class StepVerifier:
 
     def from_commit(
         self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, tried: AttemptRunner, limits: Limits
-    ) -> SourceTrail:
-        """Find the commit and try every step from it; give the whole trail, with the steps that were tried before.
+    ) -> tuple[SourceTrail, Obstacle | None]:
+        """Find the commit and try every step from it.
+
+        Returns:
+            The whole trail, with the steps that were tried before; and what was asked for in vain meanwhile, if others
+            may get it.
 
         Raises:
             UnavailableError, StoreError, SandboxFaultError, …: see the protocols.
         """
         self.stopwatch.stage(Stage.FETCH, "where it comes from")
-        origin = ecosystem.origin(evidence, signed, self.sources)
+        unreached: list[SourceProblem] = []
+        sources = self.sources.noting(unreached)
+        origin = ecosystem.origin(evidence, signed, sources)
         trail = ecosystem.steps(evidence, origin).replace(origin=origin)
         trail = trail.replace(findings=origin.findings if origin is not None else ())
         if origin is None or origin.commit is None:
-            return _with_decisions(trail, tried, {})
+            return _with_decisions(trail, tried, {}), _away(unreached)
         self.stopwatch.stage(Stage.FETCH, f"commit {origin.commit[:12]}")
-        tree = self.sources.commit(origin.repository, origin.commit, origin.tag)
+        tree = sources.commit(origin.repository, origin.commit, origin.tag)
         committed = [each for each in trail.steps if trail.from_commit(each)]
         if isinstance(tree, SourceProblem):
-            missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence, cause=Cause.SOURCE_UNAVAILABLE)
-            return _with_decisions(trail, tried, {each.name: missing for each in committed})
+            missing = lacking(tree.sentence, for_everybody=tree.for_everybody).obstacle
+            trail = trail.replace(notes=() if tree.for_everybody else (tree.sentence,))
+            return _with_decisions(trail, tried, {each.name: missing for each in committed}), _away(unreached)
         commit = SourceCommit(origin=origin, tree=tree)
         if ecosystem.wants_history(evidence, commit):
-            tree = self.sources.with_history(tree)
+            tree = sources.with_history(tree)
             commit = commit.replace(tree=tree)
         obstacles = {
             each.name: tried.follow(partial(ecosystem.next, StepTask(each, evidence, limits, commit)))
             for each in committed
         }
-        compared = ecosystem.tree_changes(evidence, commit, self.sources, tried.attempts)
+        away = _away(unreached, *obstacles.values())
+        compared = ecosystem.tree_changes(evidence, commit, sources, tried.attempts)
         trail = trail.replace(
             changes=compared.changes[:MOST_CHANGES],
             changes_total=len(compared.changes),
             notes=(*compared.notes, *_notes(tree)),
             findings=(*origin.findings, *tree.findings),
         )
-        return _with_decisions(trail, tried, obstacles)
+        return _with_decisions(trail, tried, obstacles), away
+
+
+def _away(unreached: Sequence[SourceProblem], *obstacles: Obstacle | None) -> Obstacle | None:
+    """The first thing that may be there for others."""
+    found = [lacking(each.sentence, for_everybody=False).obstacle for each in unreached]
+    found += [each for each in obstacles if each is not None and each.verdict is Verdict.INFRA_ERROR]
+    return found[0] if found else None
 
 
 def _notes(tree: SourceTree) -> tuple[str, ...]:
@@ -124,14 +139,14 @@ def _with_decisions(trail: SourceTrail, tried: AttemptRunner, obstacles: Mapping
 
 
 def _decided(step: Step, trail: SourceTrail, tried: AttemptRunner, obstacle: Obstacle | None) -> Step:
-    """The step with what was tried for it; as it is when nothing was, and nothing stood in the way."""
+    """The step with what was tried for it; as it is when nothing was, and nothing of others stood in the way."""
     attempts = tried.attempts
     indexes = tuple(
         index
         for index in towards(attempts, trail.node(step.end).name or "")
         if not attempts[index].repeat and source_id(attempts[index].hypothesis.definition.source) == step.start
     )
-    if not indexes and obstacle is None:
+    if not indexes and (obstacle is None or obstacle.verdict is Verdict.INFRA_ERROR):
         return step
     # How stable a build is belongs to the verdict; a process before this one may have looked already.
     decision = decide(attempts, obstacle, indexes).replace(kind=None, rebuilds=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -17,9 +18,14 @@ Fault = Callable[[BaseHTTPRequestHandler], bool]
 
 
 class GitServer(WebServer):
-    """``git http-backend`` behind a web server; ``old`` speaks protocol 0 only, which hands out what refs name."""
+    """``git http-backend`` behind a web server; ``old`` speaks protocol 0 only, which hands out what refs name.
 
-    def __init__(self, root: Path, *, old: bool = False, fault: Fault | None = None) -> None:
+    With a certificate, whose key is beside it, it speaks TLS. Used as a proxy, it makes no tunnel.
+    """
+
+    def __init__(
+        self, root: Path, *, old: bool = False, fault: Fault | None = None, certificate: Path | None = None
+    ) -> None:
         self.requests: list[str] = []
         """Methods and paths, in order."""
         self.authorizations: list[str] = []
@@ -35,10 +41,15 @@ class GitServer(WebServer):
                 if fault is None or not fault(self):
                     _backend(self, root, old=old)
 
-            do_POST = do_GET  # noqa: N815 - the name is the library's
+            do_POST = do_CONNECT = do_GET  # noqa: N815 - the names are the library's
 
         super().__init__(Handler)
         self.url = self.address
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = self.address.replace("http://", "https://")
 
 
 def status(code: int) -> Fault:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from rebuilder.clock import Clock
+from rebuilder.ecosystems.in_vain import InVain
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt
@@ -20,6 +21,7 @@ from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.steps import StepVerifier
 from rebuilder.wiring import Wired
+from tests.fakes.memo import MemoryMemo
 from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact
 
@@ -69,6 +71,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]
         find_carried=nothing,
         diffoscope=nothing,
+        in_vain=InVain(MemoryMemo(), clock),
         clock=clock,
         stopwatch=stopwatch,
         limits=Limits(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 import tarfile
@@ -41,6 +42,13 @@ class FakeSources:
         self._repositories: dict[str, _Repository] = {}
         self.down = False
         """True: as if there were no network."""
+        self.unreached: list[SourceProblem] = []
+
+    def noting(self, unreached: list[SourceProblem]) -> FakeSources:
+        """See :meth:`rebuilder.network.protocol.Sources.noting`."""
+        same = copy.copy(self)
+        same.unreached = unreached
+        return same
 
     def add(self, repository_url: str, files: Mapping[str, bytes], *, moment: int) -> str:
         """Know one more commit; gives its name."""
@@ -152,7 +160,9 @@ class FakeSources:
         if not url.startswith("https://"):
             return SourceProblem(trouble=Trouble.REFUSED, sentence="Only https is used.")
         if self.down:
-            return SourceProblem(trouble=Trouble.UNREACHABLE, sentence="Nobody answers.")
+            away = SourceProblem(trouble=Trouble.UNREACHABLE, sentence="Nobody answers.")
+            self.unreached.append(away)
+            return away
         bare = "https://" + url.removeprefix("https://").rpartition("@")[2].rstrip("/").removesuffix(".git")
         return self._repositories.get(bare) or SourceProblem(
             trouble=Trouble.NO_REPOSITORY, sentence="There is no such repository."

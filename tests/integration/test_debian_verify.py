@@ -17,7 +17,7 @@ import pytest
 
 from rebuilder.cli import check
 from rebuilder.consumer.lock_files.debian import read_packages
-from rebuilder.ecosystems.debian.archive import PATIENCE
+from rebuilder.ecosystems.in_vain import PATIENCE
 from rebuilder.errors import ExitCode
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.service.schedules.watch import Watch
@@ -222,18 +222,19 @@ def test_replaced_package_is_an_alarm(machine: DebianInstallation, archive: Arch
     assert ["digest-changed"] == [each["kind"] for each in line["alarms"]]
 
 
-def test_mirror_that_lacks_what_its_list_has(machine: DebianInstallation, archive: Archive) -> None:
-    """Our trouble, to try again; what stays so ends in a verdict that names file and list."""
-    tarball = archive.root / "debian/pool/tiny_1-1.tar.gz"
-    key = f"in-vain:{sha256(tarball.read_bytes()).hexdigest()}"
-    tarball.unlink()
+@pytest.mark.parametrize("name", ["tiny_1-1.tar.gz", "tiny_1-1_all.deb"])
+def test_mirror_that_lacks_what_its_list_has(machine: DebianInstallation, archive: Archive, name: str) -> None:
+    """Our trouble, to try again; what stays so ends in a verdict that names file and list. So for the file itself."""
+    pool = archive.root / "debian/pool"
+    key = sha256((pool / "tiny_1-1_all.deb").read_bytes()).hexdigest()
+    (pool / name).unlink()
     answer = machine.verify("deb:tiny==1-1")
     assert (ExitCode.OUR_FAULT, "infra-error") == (answer.code, answer.line["verdict"]), answer.words
-    said = "does not have tiny_1-1.tar.gz, which its signed list names (trixie of Sun, 01 Jan 2023 00:00:00 UTC)"
+    said = f"{name}, which its signed list names (trixie of Sun, 01 Jan 2023 00:00:00 UTC)"
     assert said in answer.line["problem"]
     with Ledger.open(machine.store / "ledger.sqlite") as ledger:
-        begun = datetime.fromisoformat(str(ledger.cache_get("deb", key)))
-        ledger.cache_put("deb", key, (begun - PATIENCE).isoformat(), begun)
+        begun = datetime.fromisoformat(str(ledger.cache_get("in-vain", key)))
+        ledger.cache_put("in-vain", key, (begun - PATIENCE).isoformat(), begun)
     for _ in range(2):
         line = machine.verify("deb:tiny==1-1").line
         assert ("inputs-missing", True) == (line["verdict"], said in line["sentence"])

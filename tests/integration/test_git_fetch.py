@@ -16,6 +16,7 @@ from rebuilder.model.git import SourceProblem, SourceTree, Trouble
 from rebuilder.network.git.process import directory_bytes
 from rebuilder.network.git.sources import GitLimits, GitSources
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.certificates import self_signed
 from tests.fakes.git_server import Fault, GitServer, redirect, status
 from tests.fakes.repositories import Repository, make_repository
 
@@ -153,7 +154,7 @@ def test_redirection_to_another_protocol_is_not(tmp_path: Path, target: str) -> 
     ("fault", "trouble"),
     [
         (status(401), Trouble.NO_REPOSITORY),
-        (status(403), Trouble.NO_REPOSITORY),
+        (status(403), Trouble.UNREACHABLE),
         (status(404), Trouble.NO_REPOSITORY),
         (status(410), Trouble.NO_REPOSITORY),
         (status(500), Trouble.UNREACHABLE),
@@ -169,6 +170,52 @@ def test_answers_that_are_no_repository(tmp_path: Path, fault: Fault, trouble: T
     assert "s3cret" not in answer.sentence
     assert "user" not in answer.sentence
     assert URL in answer.sentence
+
+
+def asked_directly(tmp_path: Path, address: str, **environment: str) -> SourceProblem:
+    """What is said of a repository on loopback that a publisher names, and that the settings let us ask."""
+    subject = GitSources(MemoryBlobs(), tmp_path / "cache", environment={**PATH, **environment}, reachable=[address])
+    unreached: list[SourceProblem] = []
+    found = problem(subject.noting(unreached).commit(f"{address}/project", "1" * 40))
+    assert ([] if found.for_everybody else [found]) == unreached
+    return found
+
+
+@pytest.mark.parametrize("code", [401, 404, 410, 403, 429, 500, 502])
+def test_what_a_server_answers_everybody(tmp_path: Path, code: int) -> None:
+    """That there is none, or not without a password. What refuses, or fails, may do so here alone."""
+    certificate = self_signed(tmp_path)
+    with GitServer(tmp_path, fault=status(code), certificate=certificate) as server:
+        found = asked_directly(tmp_path, server.url, GIT_SSL_CAINFO=str(certificate))
+    assert (code in {401, 404, 410}, True) == (found.for_everybody, f"{server.url}/project" in found.sentence)
+
+
+@pytest.mark.parametrize("code", [403, 407, 502])
+def test_a_proxy_that_refuses_says_nothing_about_the_repository(tmp_path: Path, code: int) -> None:
+    """The sentence names what was asked, and what the proxy answered."""
+    with GitServer(tmp_path, fault=status(code)) as proxy:
+        subject = GitSources(MemoryBlobs(), tmp_path / "cache", environment={**PATH, "https_proxy": proxy.url})
+        found = problem(subject.commit(URL, "1" * 40))
+    assert ["CONNECT example.org:443"] == proxy.requests
+    assert (Trouble.UNREACHABLE, False) == (found.trouble, found.for_everybody)
+    assert (True, True) == (found.sentence.startswith(f"{URL} was not reached"), f"answers {code}." in found.sentence)
+
+
+def test_no_connection_and_no_tls_say_nothing_about_the_repository(tmp_path: Path) -> None:
+    """A port where nobody listens, and one where nobody speaks TLS."""
+    with GitServer(tmp_path) as server:
+        address = server.url.replace("http://", "https://")
+        spoken = asked_directly(tmp_path, address)
+    refused = asked_directly(tmp_path, address)
+    assert [(Trouble.UNREACHABLE, False)] * 2 == [(each.trouble, each.for_everybody) for each in (spoken, refused)]
+    assert "was not reached from here: connection refused." in refused.sentence
+
+
+@pytest.mark.parametrize("name", ["none", "project"])
+def test_what_a_mirror_lacks_is_told_of_the_mirror(repository: Repository, tmp_path: Path, name: str) -> None:
+    """Whoever reads it sees that the publisher's repository was not asked."""
+    found = problem(sources(tmp_path, str(repository.path.parent)).commit(f"https://example.org/{name}", "1" * 40))
+    assert f"https://example.org/{name} (asked of its mirror" in found.sentence
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from rebuilder.ecosystems.in_vain import PATIENCE
 from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
+from rebuilder.store.ledger.ledger import Ledger
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 from tests.fakes.command import Installation
+from tests.fakes.git_server import GitServer, status
 from tests.fakes.registry import Registry
 from tests.fakes.repositories import Repository, make_repository
 
@@ -24,11 +28,14 @@ class NpmInstallation(Installation):
     """An installation whose npm settings name one registry, and whose settings have a mirror."""
 
     registry: str = ""
+    proxy: str = ""
+    """For https."""
 
     @property
     def environment(self) -> dict[str, str]:
         """See :class:`Installation`."""
         own = {"REBUILDER_CONFIG": str(self.root / "rebuilder.toml"), "NPM_CONFIG_REGISTRY": self.registry}
+        own |= {"https_proxy": self.proxy} if self.proxy else {}
         return super().environment | own
 
 
@@ -87,6 +94,34 @@ def test_a_wrong_tag_and_a_planted_file_are_on_the_page(
     assert "The tarball against the commit" in page
     assert "scripts.postinstall" in page
     assert page.index("evil.js") < page.index("data.txt")
+
+
+def test_a_repository_that_our_network_refuses(
+    tmp_path: Path, registry: Registry, installation: NpmInstallation
+) -> None:
+    """Our trouble, and no word about the publisher; after twelve hours a verdict that says what was asked."""
+    content = gzip_bytes(tar_bytes((tar_member("package/package.json"), manifest("1.0.0"))))
+    registry.add_package("thing", "1.0.0", content)
+    key = hashlib.sha256(content).hexdigest()
+    mirrors = (tmp_path / "rebuilder.toml").read_text()
+    (tmp_path / "rebuilder.toml").write_text("")
+    with GitServer(tmp_path, fault=status(403)) as proxy:
+        refused = replace(installation, proxy=proxy.url)
+        answer = refused.verify("npm:thing==1.0.0")
+        said = f"{URL} was not reached"
+        assert (4, "infra-error") == (answer.code, answer.line["verdict"]), answer.words
+        assert (True, True) == (said in answer.line["problem"], "answers 403." in answer.line["problem"])
+        with Ledger.open(installation.store / "ledger.sqlite") as ledger:
+            begun = datetime.fromisoformat(str(ledger.cache_get("in-vain", key)))
+            ledger.cache_put("in-vain", key, (begun - PATIENCE).isoformat(), begun)
+        line = refused.verify("npm:thing==1.0.0").line
+        assert ("inputs-missing", True) == (line["verdict"], said in line["sentence"])
+        assert f"since {begun - PATIENCE:%Y-%m-%d %H:%M} UTC" in line["sentence"]
+    (tmp_path / "rebuilder.toml").write_text(mirrors)
+    line = installation.verify("npm:thing==1.0.0").line
+    assert ("inputs-missing", True) == (line["verdict"], "There is no repository" in line["sentence"])
+    with Ledger.open(installation.store / "ledger.sqlite") as ledger:
+        assert ledger.cache_get("in-vain", key) is None
 
 
 def test_somebody_elses_repository_is_not_called_the_source(

@@ -10,7 +10,7 @@ import pytest
 from packaging.tags import sys_tags
 
 from rebuilder.ecosystems.pypi.evidence import held_compiled_code
-from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
+from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UsageError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.verdict import Verdict
@@ -168,6 +168,24 @@ def test_source_archive_alone_is_unsupported() -> None:
     verdict, sentence = obstacle(surroundings, "pkg:pypi/idna@3.10?file_name=idna-3.10.tar.gz")
     assert Verdict.UNSUPPORTED is verdict
     assert "rebuilds start from it" in sentence
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_file_that_the_index_lists_and_has_not(*, listed: bool) -> None:
+    """The index contradicts itself: that is not said of the release yet. A wheel without its source is listed."""
+    surroundings = Surroundings()
+    sdist, wheel = release()
+    surroundings.publish(sdist, wheel)
+    lost = surroundings.pypi.evidence(surroundings.pypi.parse("idna==3.10"))[0]
+    surroundings = Surroundings()
+    surroundings.publish(sdist, wheel)
+    file = lost.source_file if listed else lost.artifact.file
+    assert file is not None
+    surroundings.fetcher.break_down(file.url, FileGoneError(f"{file.filename} is gone."))
+    [found] = evidence(surroundings)
+    assert found.obstacle is not None
+    assert (Verdict.INFRA_ERROR, f"{file.filename} is gone.") == (found.obstacle.verdict, found.obstacle.sentence)
+    assert listed == (found.artifact_inspection is not None)
 
 
 def test_no_source_archive_is_inputs_missing() -> None:

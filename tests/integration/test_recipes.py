@@ -181,6 +181,20 @@ def test_from_a_commit(server: Registry, installation: RecipeInstallation, tmp_p
     assert answer.line["sentence"] == answer.line["trail"]["why"]["commit-to-file"]
 
 
+@pytest.mark.parametrize("path", ["/released/hello.1", "/hello-1.0.tar.gz"])
+def test_a_file_that_cannot_be_had(server: Registry, installation: RecipeInstallation, path: str) -> None:
+    """Gone: missing, for everybody. Refused, or another one: our trouble until it stays so."""
+    text = recipe(server, {"hello.1": MADE.encode()})
+    server.remove(path)
+    answer = verified(installation, text)
+    assert (3, "inputs-missing") == (answer.code, answer.line["verdict"]), answer.words
+    assert path in answer.line["sentence"]
+    server.serve(path, b"other")
+    answer = verified(installation, text)
+    assert (4, "infra-error") == (answer.code, answer.line["verdict"]), answer.words
+    assert "the verdict is inputs-missing" in answer.line["problem"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -12,7 +12,7 @@ import pytest
 
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
 from rebuilder.network.git.sources import GitLimits, GitSources
-from rebuilder.network.reach import Reach
+from rebuilder.network.reach import Origin, Reach
 from rebuilder.network.relay import Relay
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.git_server import GitServer, redirect
@@ -94,6 +94,18 @@ def test_it_goes_through_the_proxy_of_the_environment(registry: Registry) -> Non
         assert "Basic dXNlcjpzZWNyZXQ=" == registry.requests[0].headers["proxy-authorization"]
         tunnel = b"CONNECT files.example.org:443 HTTP/1.1\r\nProxy-Authorization: PROXY\r\n\r\n"
         assert b"502" == ask(relay, tunnel)[9:12]  # this proxy makes none
+
+
+def test_why_a_server_was_not_connected_to() -> None:
+    """A name that nobody knows here is no answer of its server."""
+
+    class Unknown(Reach):
+        def addresses(self, origin: Origin, seconds: float | None) -> list[str]:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    with Relay(Unknown()) as relay:
+        assert b"502" == ask(relay, b"CONNECT forge.example:443 HTTP/1.1\r\nProxy-Authorization: PROXY\r\n\r\n")[9:12]
+        assert ["its name is not known here"] == relay.failures
 
 
 def test_nothing_is_open_after_the_block() -> None:

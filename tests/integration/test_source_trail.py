@@ -165,7 +165,7 @@ def test_submodule_that_cannot_be_had(world: World, tmp_path: Path) -> None:
     line = world.verify("1.0")
     assert "inputs-missing" == line["verdict"], line
     assert "The submodule sample/parts" in line["sentence"]
-    assert "There is no repository at https://github.com/o/parts." in line["sentence"]
+    assert "There is no repository at https://github.com/o/parts (asked of its mirror" in line["sentence"]
     world.repository.git("mv", "sample/parts", "elsewhere")
     world.repository.commit({"sample/lost.py": ""})
     _, _, other = world.release("1.1")

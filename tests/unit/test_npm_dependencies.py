@@ -24,7 +24,7 @@ from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.resolution import LOCK, Resolved, resolve, trimmed
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.errors import UnavailableError
+from rebuilder.errors import FileGoneError, UnavailableError
 from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.value import sha256_hex
@@ -285,6 +285,16 @@ def test_optional_packages_may_be_gone() -> None:
     found = world.install({"node_modules/alpha": row(b"gone", optional=True)})
     assert [each.path for each in found.inputs] == []
     assert "does not have alpha 1.0.0" in found.notes[0]
+
+
+def test_a_tarball_that_the_registry_lists_and_has_not() -> None:
+    """It contradicts itself: that is not said of the package yet."""
+    world = World()
+    alpha = world.publish("alpha", v1_0_0={})["1.0.0"]
+    world.fetcher.break_down(f"{REGISTRY}/alpha/-/alpha-1.0.0.tgz", FileGoneError("It is gone."))
+    with pytest.raises(NotRebuildable, match="lists and does not have") as refused:
+        world.install({"node_modules/alpha": row(alpha)})
+    assert refused.value.obstacle.verdict is Verdict.INFRA_ERROR
 
 
 def test_an_address_that_readers_see_and_nobody_writes() -> None:

@@ -40,8 +40,6 @@ _HELD_BYTES = 192 << 20
 """Of decompressed lists in memory."""
 _AHEAD = timedelta(hours=1)
 _AGAIN_SECONDS = 60
-PATIENCE = timedelta(hours=12)
-"""After so long a file that a list has and the mirror has not is missing: before the last try of the service."""
 _ENDINGS = (".gz", ".xz", "")
 """Of lists, in the order in which they are asked for: gzip is read in a fifth of the time of xz."""
 _CODENAME = re.compile(rb"^Codename: ([a-z][a-z0-9-]{0,60})$", re.MULTILINE)
@@ -293,19 +291,6 @@ class DebianArchive:
             else:
                 break
         return place
-
-    def asked_in_vain(self, files: Sequence[IndexedFile]) -> bool:
-        """Whether one of some files, which nobody has now, was asked for in vain before, and long enough ago.
-
-        A mirror that is late or out of order has it again by then.
-        """
-        now, since = self._now(), []
-        for key in (f"in-vain:{each.sha256}" for each in files):
-            known = self._memo.get(key) if self._memo is not None else None
-            if known is None and self._memo is not None:
-                self._memo.put(key, now.isoformat())
-            since.append(now if known is None else datetime.fromisoformat(known))
-        return min(since, default=now) <= now - PATIENCE
 
     @staticmethod
     def address(release: SignedRelease, file: IndexedFile) -> str:

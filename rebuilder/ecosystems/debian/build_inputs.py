@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
-from rebuilder.ecosystems.debian.archive import PATIENCE, SignedRelease
+from rebuilder.ecosystems.debian.archive import SignedRelease
 from rebuilder.ecosystems.debian.build_dependencies import Resolution
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import IndexedFile, SourceName, SourcePackage, source_package, written_dsc
 from rebuilder.ecosystems.debian.snapshot import UNNAMED
+from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
@@ -19,7 +20,6 @@ from rebuilder.errors import (
     FileGoneError,
     InstallationLimitError,
     PackageInstallationError,
-    UnavailableError,
     UsageError,
 )
 from rebuilder.model.definition import Input, Role
@@ -51,8 +51,7 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
 
     Raises:
         NotRebuildable: a file of it is not to be had, or too large.
-        UnavailableError: a mirror does not answer, has other bytes than the archive signed, or lacks what its own list
-            has.
+        UnavailableError: a mirror does not answer, or has other bytes than the archive signed.
     """
     described = source.dsc
     wanted = [each for each in source.files if each != described]
@@ -61,7 +60,7 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
     places = _all_fetched(context, [(_address(context, release, each), each, source) for each in wanted])
     if missing := [each for each, place in zip(wanted, places, strict=True) if place is None]:
         what = f"The source package {source.name} {source.version} is"
-        raise _lacking(context, what, [each.name for each in missing], missing, _that_bind(context, source, release))
+        raise lacking_now(what, [each.name for each in missing], _that_bind(context, source, release))
     inputs = [_input(each, place) for each, place in zip(wanted, places, strict=True) if place is not None]
     notes: tuple[str, ...] = ()
     address = _address(context, release, described) if described is not None else ""
@@ -96,11 +95,11 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         context, [(each.uri, file, each.package) for each, file in zip(resolution.packages, files, strict=True)]
     )
     pairs = zip(resolution.packages, files, places, strict=True)
-    if missing := [(package.package, file) for package, file, place in pairs if place is None]:
-        superseded = [each for each in missing if each[0].origin != "index"]
+    if missing := [package.package for package, _, place in pairs if place is None]:
+        superseded = [each for each in missing if each.origin != "index"]
         states = () if superseded else resolution.releases
-        names = [f"{each.name} {each.version}" for each, _ in superseded or missing]
-        raise _lacking(context, "Build dependencies are", names, [file for _, file in missing], states)
+        names = [f"{each.name} {each.version}" for each in superseded or missing]
+        raise lacking_now("Build dependencies are", names, states)
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
     try:
         return context.environments.layered(base, layer, resolution.releases)
@@ -155,27 +154,16 @@ def _that_bind(context: PlanningContext, source: SourcePackage, release: SignedR
     return []
 
 
-def _lacking(
-    context: PlanningContext,
-    what: str,
-    names: Sequence[str],
-    files: Sequence[IndexedFile],
-    states: Sequence[Release],
-) -> NotRebuildable | UnavailableError:
-    """Why nobody has some files: a mirror that lacks what its own list has is in trouble, until it stays so.
+def lacking_now(what: str, names: Sequence[str], states: Sequence[Release]) -> NotRebuildable:
+    """Why nobody has some files: a mirror that lacks what its own list has is in trouble itself.
 
     ``states`` bind them today; none: they are superseded.
     """
     sentence = f"{what} not to be had: the mirror does not have {_some(names)}"
     if not states:
-        sentence += ", and no list that the archive signs today names it."
-        return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+        return lacking(f"{sentence}, and no list that the archive signs today names it.", for_everybody=True)
     dates = " and ".join(dict.fromkeys(f"{each.suite} of {each.date}" for each in states))
-    sentence += f", which its signed list names ({dates})."
-    if context.archive.asked_in_vain(files):
-        return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
-    hours = PATIENCE.total_seconds() / 3600
-    return UnavailableError(f"{sentence} If it stays so for {hours:g} hours, the verdict is {Verdict.INPUTS_MISSING}.")
+    return lacking(f"{sentence}, which its signed list names ({dates}).", for_everybody=False)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,11 +15,12 @@ from packageurl import PackageURL
 
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
+from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, Unpacked
 from rebuilder.environments.catalog import catalog
 from rebuilder.environments.from_settings import manifests
-from rebuilder.errors import UsageError
+from rebuilder.errors import FileGoneError, ForbiddenAddressError, UnavailableError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
@@ -108,36 +109,44 @@ class Generic(Ecosystem):
 
         Raises:
             UsageError: no such recipe was read before, or it has no such file.
-            UnavailableError, FetchMismatchError: a file cannot be had, or has other bytes than the recipe says.
+            ForbiddenAddressError: the recipe leads into our own network.
         """
         recipe, text = self._recalled(subject.name, subject.version)
         chosen = [each for each in recipe.targets if subject.filename in {None, each.filename}]
         if not chosen:
             raise UsageError(f"The recipe of {subject.name} has no target {subject.filename}.", hint=_HINT)
         document = self._context.blobs.put(text.encode())
-        source = None
+        source = lost = None
         if recipe.source.url is not None and recipe.source.sha256 is not None:
-            self._fetch(recipe.source.url, recipe.source.sha256)
+            lost = self._lost(recipe.source.url, recipe.source.sha256)
             source, _tree = from_archive(recipe)
-        return [self._evidence(recipe, each, document, source) for each in chosen]
+        return [self._evidence(recipe, each, document, source, lost) for each in chosen]
 
-    def _evidence(self, recipe: Recipe, target: RecipeTarget, document: str, source: Source | None) -> Evidence:
-        self._fetch(target.url, target.sha256)
+    def _evidence(
+        self, recipe: Recipe, target: RecipeTarget, document: str, source: Source | None, lost: Obstacle | None
+    ) -> Evidence:
+        obstacle, blobs = self._lost(target.url, target.sha256) or lost, self._context.blobs
         file = PublishedFile(
             filename=target.filename,
             url=target.url,
             sha256=target.sha256,
-            size=self._context.blobs.path(target.sha256).stat().st_size,
+            size=blobs.path(target.sha256).stat().st_size if blobs.has(target.sha256) else None,
         )
         artifact = Artifact(ecosystem=ECOSYSTEM, purl=recipe.purl, name=recipe.name, version=recipe.version, file=file)
-        obstacle = None
         if source is not None and source.digest["sha256"] == target.sha256:
             sentence = f"The source of {target.filename} would be that very file: what sees it can copy it."
             obstacle = Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
         return Evidence(artifact=artifact, source=source, index_sha256=document, obstacle=obstacle)
 
-    def _fetch(self, url: str, sha256: str) -> None:
-        self._fetcher.file(url, sha256=sha256, max_bytes=self._context.settings.download_bytes)
+    def _lost(self, url: str, sha256: str) -> Obstacle | None:
+        """Fetch a file; why it cannot be had."""
+        try:
+            self._fetcher.file(url, sha256=sha256, max_bytes=self._context.settings.download_bytes)
+        except ForbiddenAddressError:
+            raise
+        except UnavailableError as error:
+            return lacking(str(error), for_everybody=isinstance(error, FileGoneError)).obstacle
+        return None
 
     def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
         """One: from the archive, or from the commit, that the recipe names."""

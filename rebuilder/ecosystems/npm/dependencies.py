@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.integrity import Digest, strongest_first
 from rebuilder.ecosystems.npm.lock_files import (
@@ -32,7 +33,7 @@ from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.settings import entries
 from rebuilder.ecosystems.npm.subject import precedence, tarball_name
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
-from rebuilder.errors import FetchMismatchError, UnavailableError, UnknownProjectError
+from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256
@@ -378,7 +379,9 @@ def some(labels: Sequence[str]) -> str:
     return shown if len(labels) <= 3 else f"{shown} and {len(labels) - 3} more packages"
 
 
-def _fetch(context: PlanningContext, lock: LockFile, tarball: _Tarball) -> Sha256 | NotRebuildable:
+def _fetch(  # noqa: PLR0911 - one for each thing that may be wrong
+    context: PlanningContext, lock: LockFile, tarball: _Tarball
+) -> Sha256 | NotRebuildable:
     """Fetch one, from where registries usually have it or from where this one says."""
     registry, bound = context.registry, tarball.bound
     if bound is not None:
@@ -399,6 +402,8 @@ def _fetch(context: PlanningContext, lock: LockFile, tarball: _Tarball) -> Sha25
         sha256 = registry.fetch(release.tarball, bound or listed)
     except FetchMismatchError:
         return _missing(lock, tarball, "and the registry has other bytes for it")
+    except FileGoneError:
+        return _missing(lock, tarball, "which the registry lists and does not have", for_everybody=False)
     if bound is None and tarball.sha1 is not None:
         with context.blobs.path(sha256).open("rb") as file:
             if hashlib.file_digest(file, "sha1").hexdigest() != tarball.sha1:
@@ -406,10 +411,8 @@ def _fetch(context: PlanningContext, lock: LockFile, tarball: _Tarball) -> Sha25
     return sha256
 
 
-def _missing(lock: LockFile, tarball: _Tarball, why: str) -> NotRebuildable:
-    return NotRebuildable(
-        Verdict.INPUTS_MISSING, f"{lock.path} names {tarball.label}, {why}.", Cause.SOURCE_UNAVAILABLE
-    )
+def _missing(lock: LockFile, tarball: _Tarball, why: str, *, for_everybody: bool = True) -> NotRebuildable:
+    return lacking(f"{lock.path} names {tarball.label}, {why}.", for_everybody=for_everybody)
 
 
 def _input(registry: NpmRegistry, tarball: _Tarball, sha256: Sha256) -> Input:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
+from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.command_line import name_parts
@@ -24,7 +25,7 @@ from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.ecosystems.source_trees import archive_input, submodule_inputs
-from rebuilder.errors import ForbiddenAddressError, UnavailableError
+from rebuilder.errors import FileGoneError, ForbiddenAddressError, UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind, Obstacle, Source, SourceKind, normal_path
@@ -90,6 +91,10 @@ def _evidence(
         if source is None:
             return _alone(context, evidence, _no_source(file))
         _check_size(context, source)
+        try:
+            _fetch(context, source)
+        except NotRebuildable as lost:
+            return _alone(context, evidence, lost.obstacle)
         return _inspected(context, evidence, published, source)
     except NotRebuildable as stopped:
         return evidence.replace(obstacle=stopped.obstacle)
@@ -171,9 +176,16 @@ def _no_source(file: ReleaseFile) -> Obstacle:
 def _alone(context: PlanningContext, evidence: Evidence, obstacle: Obstacle) -> Evidence:
     """A file that follows from nothing else published: it is listed all the same, since a commit may give it."""
     file = evidence.artifact.file
-    context.fetcher.file(file.url, sha256=file.sha256, max_bytes=context.max_file_bytes)
+    _fetch(context, file)
     [listing] = inspect(context, [as_input(file)], texts=(*WHEEL_TEXTS, *texts_below(_usual_top(file))))
     return evidence.replace(artifact_inspection=listing, obstacle=obstacle)
+
+
+def _fetch(context: PlanningContext, file: PublishedFile) -> None:
+    try:
+        context.fetcher.file(file.url, sha256=file.sha256, max_bytes=context.max_file_bytes)
+    except FileGoneError as error:
+        raise lacking(str(error), for_everybody=False) from None  # the index promises it
 
 
 def _usual_top(source: PublishedFile) -> str:
@@ -188,8 +200,7 @@ def as_input(file: PublishedFile) -> Input:
 
 
 def _inspected(context: PlanningContext, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
-    for each in (wheel, source):
-        context.fetcher.file(each.url, sha256=each.sha256, max_bytes=context.max_file_bytes)
+    _fetch(context, wheel)
     usual_top = _usual_top(source)
     listings = inspect(context, [as_input(wheel), as_input(source)], texts=(*WHEEL_TEXTS, *texts_below(usual_top)))
     top = listings[1].top_directory

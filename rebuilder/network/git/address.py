@@ -29,6 +29,11 @@ class Remote:
     """The address for messages and documents."""
 
     @property
+    def asked(self) -> str:
+        """The address for sentences about an answer, which say so where a mirror gave it."""
+        return self.shown if self.url == self.shown else f"{self.shown} (asked of its mirror in the settings)"
+
+    @property
     def directory(self) -> Path | None:
         """The local repository, if it is one."""
         return Path(self.url) if self.protocol == "file" else None

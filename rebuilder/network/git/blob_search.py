@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from rebuilder.model.git import BlobSearch, Holder, SourceProblem, Trouble
 from rebuilder.network.git.objects import read_object
-from rebuilder.network.git.process import Git, explained
+from rebuilder.network.git.process import Git
 
 MOST_WANTED = 4_000
 """Files that are looked for; of more, those nearest to the top."""
@@ -68,7 +68,7 @@ def fetch_history(git: Git, most_bytes: int) -> SourceProblem | None:
         most_growth=most_bytes,
     )
     _forget_filter(git)
-    return explained(done.said, git.remote) if done.code else None
+    return git.problem(done) if done.code else None
 
 
 def _forget_filter(git: Git) -> None:

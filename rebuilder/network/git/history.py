@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from rebuilder.model.git import Commit, CommitHistory, SourceProblem, Tag, Trouble
 from rebuilder.model.project import ProjectTree
 from rebuilder.network.git.objects import Unsound, read_commit, tag_points_at
-from rebuilder.network.git.process import Git, explained
+from rebuilder.network.git.process import Git
 from rebuilder.programs.source.git_store import object_name
 from rebuilder.store.protocol import Blobs
 
@@ -155,7 +155,7 @@ def _fetch(git: Git, wanted: list[str], most_bytes: int) -> SourceProblem | None
         *("--no-recurse-submodules", "--no-auto-maintenance", "--force", "--end-of-options", "source", *wanted),
         most_growth=most_bytes,
     )
-    return explained(done.said, git.remote) if done.code else None
+    return git.problem(done) if done.code else None
 
 
 def _objects(ask: Ask, names: list[str], kind: str) -> Iterator[tuple[str, bytes]]:

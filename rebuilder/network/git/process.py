@@ -214,6 +214,13 @@ class Git:
                 raise RefusedAddress(str(self._relay.refused[0]))
             return done
 
+    def problem(self, done: Done) -> SourceProblem:
+        """Why a fetch failed: what kept us from the server, or else what git says."""
+        if self._relay is not None and self._relay.failures:
+            sentence = f"{self.remote.asked} was not reached from here: {self._relay.failures[-1]}."
+            return SourceProblem(trouble=Trouble.UNREACHABLE, sentence=sentence)
+        return _explained(done.said, self.remote)
+
     @contextlib.contextmanager
     def talking(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         """Run a command that answers questions; gives its standard input and output."""
@@ -337,9 +344,14 @@ _SIGNS: tuple[tuple[tuple[str, ...], Trouble, str], ...] = (
         "{where} stands in a directory of another user, which git does not read.",
     ),
     (
-        ("could not read Username", "Authentication failed", "returned error: 401", "returned error: 403"),
+        ("could not read Username", "Authentication failed", "returned error: 401"),
         Trouble.NO_REPOSITORY,
         "{where} is no repository that everybody may read.",
+    ),
+    (
+        ("returned error: 403", "returned error: 407", "returned error: 429"),
+        Trouble.UNREACHABLE,
+        "{where} refuses this machine, or something on the way to it does.",
     ),
     (
         ("not found", "does not exist", "does not appear to be a git repository", "returned error: 404"),
@@ -378,15 +390,15 @@ _SIGNS: tuple[tuple[tuple[str, ...], Trouble, str], ...] = (
 )
 
 
-def explained(said: str, remote: Remote) -> SourceProblem:
+def _explained(said: str, remote: Remote) -> SourceProblem:
     """The problem behind git's words."""
     for signs, trouble, sentence in _SIGNS:
         if any(sign in said for sign in signs):
             silent = trouble in {Trouble.NO_REPOSITORY, Trouble.REFUSED} or "from proxy" in said  # which is our own
             words = "" if silent else _quoted(said, remote.secrets)
-            return SourceProblem(trouble=trouble, sentence=sentence.format(where=remote.shown) + words)
+            return SourceProblem(trouble=trouble, sentence=sentence.format(where=remote.asked) + words)
     return SourceProblem(
-        trouble=Trouble.UNREACHABLE, sentence=f"Git could not fetch from {remote.shown}.{_quoted(said, remote.secrets)}"
+        trouble=Trouble.UNREACHABLE, sentence=f"Git could not fetch from {remote.asked}.{_quoted(said, remote.secrets)}"
     )
 
 

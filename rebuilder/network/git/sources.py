@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import os
 import re
@@ -45,7 +46,7 @@ from rebuilder.network.git.objects import (
     tag_points_at,
     tar_chunks,
 )
-from rebuilder.network.git.process import NOT_HANDED_OUT, Done, Git, GitStopped, explained, redirection
+from rebuilder.network.git.process import NOT_HANDED_OUT, Done, Git, GitStopped, redirection
 from rebuilder.network.reach import Reach
 from rebuilder.network.relay import Relay
 from rebuilder.store.protocol import Blobs
@@ -111,6 +112,13 @@ class GitSources:
         self._limits = limits or GitLimits()
         self._environment = os.environ if environment is None else environment
         self._reach = Reach([*reachable, *self._mirrors.servers], self._environment)
+        self.unreached: list[SourceProblem] = []
+
+    def noting(self, unreached: list[SourceProblem]) -> GitSources:
+        """See :meth:`rebuilder.network.protocol.Sources.noting`."""
+        same = copy.copy(self)
+        same.unreached = unreached
+        return same
 
     def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.commit`."""
@@ -124,17 +132,28 @@ class GitSources:
         """One commit without the content of its submodules, of which it says where they are."""
         return self._asked(
             repository_url,
-            lambda git, remote: _Visit(self._blobs, git, remote, self._limits, sha, hint).source(),
+            lambda git: _Visit(self._blobs, git, self._limits, sha, hint).source(),
         )
 
     def _asked(
-        self, repository_url: str, ask: Callable[[Git, Remote], _Answer | SourceProblem], kind: str = ""
+        self, repository_url: str, ask: Callable[[Git], _Answer | SourceProblem], kind: str = ""
     ) -> _Answer | SourceProblem:
         """What asking the cached repository of an address gives, or what kept it from being asked."""
         try:
             remote = self._mirrors.remote(public(repository_url))
+        except RefusedAddress as refusal:
+            return SourceProblem(trouble=Trouble.REFUSED, sentence=str(refusal))
+        answer = self._answered(remote, ask, kind)
+        if isinstance(answer, SourceProblem) and not answer.for_everybody:
+            self.unreached.append(answer)
+        return answer
+
+    def _answered(
+        self, remote: Remote, ask: Callable[[Git], _Answer | SourceProblem], kind: str
+    ) -> _Answer | SourceProblem:
+        try:
             with self._repository(remote, kind) as git:
-                return ask(git, remote)
+                return ask(git)
         except RefusedAddress as refusal:
             return SourceProblem(trouble=Trouble.REFUSED, sentence=str(refusal))
         except Unsound as reason:
@@ -148,7 +167,7 @@ class GitSources:
             return _no_name(sha)
         return self._asked(
             repository_url,
-            lambda git, remote: _Visit(self._blobs, git, remote, self._limits, sha, None).listing(texts),
+            lambda git: _Visit(self._blobs, git, self._limits, sha, None).listing(texts),
         )
 
     def holders(
@@ -156,7 +175,7 @@ class GitSources:
     ) -> BlobSearch | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.holders`."""
 
-        def ask(git: Git, _remote: Remote) -> BlobSearch | SourceProblem:
+        def ask(git: Git) -> BlobSearch | SourceProblem:
             problem = fetch_history(git, self._limits.fetched_bytes)
             return problem or search(git, members, also, text=text)
 
@@ -194,8 +213,8 @@ class GitSources:
     def with_history(self, tree: SourceTree) -> SourceTree:
         """See :meth:`rebuilder.network.protocol.Sources.with_history`."""
 
-        def ask(git: Git, remote: Remote) -> CommitHistory | SourceProblem:
-            named, _ = advertised(git, remote)
+        def ask(git: Git) -> CommitHistory | SourceProblem:
+            named, _ = advertised(git)
             if isinstance(named, SourceProblem):
                 return named
             return read_history(git, tree.commit, named, self._blobs, self._limits.fetched_bytes)
@@ -208,8 +227,8 @@ class GitSources:
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""
 
-        def ask(git: Git, remote: Remote) -> Mapping[str, str] | SourceProblem:
-            found, _ = advertised(git, remote)
+        def ask(git: Git) -> Mapping[str, str] | SourceProblem:
+            found, _ = advertised(git)
             return found if isinstance(found, SourceProblem) else tags_among(found)
 
         return self._asked(repository_url, ask)
@@ -266,7 +285,6 @@ class _Visit:
 
     _blobs: Blobs
     _git: Git
-    _remote: Remote
     _limits: GitLimits
     _sha: str
     _hint: str | None
@@ -275,7 +293,7 @@ class _Visit:
         """The files of the commit by name; it is fetched like any other unless it is here."""
         commit = f"refs/rebuilder/{self._sha}/commit"
         if self._git.run("rev-parse", "--verify", "--quiet", commit).code:
-            references, _ = advertised(self._git, self._remote)
+            references, _ = advertised(self._git)
             if isinstance(references, SourceProblem):
                 return references
             tags = tags_among(references)
@@ -300,7 +318,7 @@ class _Visit:
         return CommitFiles(blobs={_path(each): each.name for each in files}, texts=read)
 
     def source(self) -> SourceTree | SourceProblem:
-        references, said = advertised(self._git, self._remote)
+        references, said = advertised(self._git)
         if isinstance(references, SourceProblem):
             return references
         tags = tags_among(references)
@@ -313,7 +331,7 @@ class _Visit:
         data = read_object(self._git, self._sha, "commit")
         if data is None:
             return SourceProblem(trouble=Trouble.UNSOUND, sentence=f"{self._sha} is no commit.")
-        redirected = redirection(said, self._remote)
+        redirected = redirection(said, self._git.remote)
         return self._tree(
             read_commit(data, self._sha),
             tuple(self._tag(name, references) for name in pointing),
@@ -348,8 +366,8 @@ class _Visit:
         if done.code == 0:
             return None
         if not _is_refusal(done.said):
-            return explained(done.said, self._remote)
-        sentence = f"{self._remote.shown} does not hand out the commit {self._sha}; it may have been removed."
+            return self._git.problem(done)
+        sentence = f"{self._git.remote.asked} does not hand out the commit {self._sha}; it may have been removed."
         return SourceProblem(trouble=Trouble.NO_COMMIT, sentence=" ".join((sentence, *self._findings(tags))))
 
     def _findings(self, tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -387,7 +405,7 @@ class _Visit:
             except FetchMismatchError:
                 raise Unsound("The archive of the commit is larger than is taken.", Trouble.TOO_LARGE) from None
         commit = Commit(
-            repository=self._remote.shown,
+            repository=self._git.remote.shown,
             sha=self._sha,
             tree=raw.tree,
             committed_at=raw.committed_at,
@@ -415,13 +433,13 @@ class _Visit:
         small = named is not None and named.size <= _GITMODULES_BYTES
         text = read_object(self._git, named.name, "blob") if named is not None and small else None
         addresses = read_submodules(self._git, text) if text is not None else {}
-        return tuple(_submodule(each, addresses.get(each.path), self._remote.shown) for each in locked)
+        return tuple(_submodule(each, addresses.get(each.path), self._git.remote.shown) for each in locked)
 
 
-def advertised(git: Git, remote: Remote) -> tuple[Mapping[str, str] | SourceProblem, str]:
+def advertised(git: Git) -> tuple[Mapping[str, str] | SourceProblem, str]:
     """The tags a repository names, peeled ones too; with what git said besides."""
     done = git.run("ls-remote", "--quiet", "--tags", "--end-of-options", "source", most_output=_ADVERTISED_BYTES)
-    return (explained(done.said, remote) if done.code else read_references(done.output)), done.said
+    return (git.problem(done) if done.code else read_references(done.output)), done.said
 
 
 def tags_among(references: Mapping[str, str]) -> dict[str, str]:
