@@ -119,20 +119,22 @@ class Factor(StrEnum):
     USER = "user"
 
 
-class Effect(StrEnum):
+class Effect(Worded):
     """What the change does to the digest of the result."""
 
-    NONE = "none"
+    words: str
+
+    NONE = "none", "changes nothing"
     """The same bytes."""
-    UNCLEAR = "unclear"
+    UNCLEAR = "unclear", "cannot be told: the build varies by itself"
     """The build is not steady, and nothing differs with the change that could be told from what varies by itself."""
-    FLIPS = "flips"
+    FLIPS = "flips", "changes the result"
     """Other bytes."""
-    STEADIES = "steadies"
+    STEADIES = "steadies", "makes two builds the same"
     """Two builds, which differ from each other otherwise, are the same with it."""
-    FAILED = "failed"
+    FAILED = "failed", "no result"
     """With the change there is no result."""
-    NOT_TRIED = "not tried"
+    NOT_TRIED = "not tried", "not tried"
 
 
 class ChangedLine(Value):
@@ -162,6 +164,11 @@ class VariationRow(Value):
     """Lines of text that differ because of it; the first ones."""
     note: str | None = None
     """Why there is no result, or what its meaning is limited by."""
+
+    @property
+    def telling(self) -> bool:
+        """Whether the factor matters."""
+        return self.effect in {Effect.FLIPS, Effect.STEADIES}
 
 
 class Variation(Value):

@@ -11,7 +11,7 @@ from datetime import timedelta
 from rebuilder.model.operations import Bucket
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.counts import percent
-from rebuilder.site.display import Moment, count, moment
+from rebuilder.site.display import count, moment
 from rebuilder.site.marks import Mark, mark
 
 FILES, VERIFICATIONS = ("file", "files"), ("verification", "verifications")
@@ -69,15 +69,6 @@ class LegendEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ChartRow:
-    """What a column shows, in words."""
-
-    when: Moment
-    number: str
-    outcomes: str
-
-
-@dataclass(frozen=True, slots=True)
 class Chart:
     """Columns, their scale, and the same in words."""
 
@@ -100,7 +91,7 @@ class Chart:
     """What the percentages of the legend are of, such as ``10 verifications``."""
     unit: str
     """What the numbers of the table are: ``ended`` or ``stood``."""
-    rows: tuple[ChartRow, ...]
+    rows: Sequence[Bucket]
     """Columns that are not empty, newest first."""
 
 
@@ -140,7 +131,7 @@ def chart(name: str, title: str, buckets: Sequence[Bucket], *, standing: bool = 
         ),
         whole=count(whole, *(FILES if standing else VERIFICATIONS)),
         unit="stood" if standing else "ended",
-        rows=tuple(_row(each) for each in reversed(buckets) if sum(each.verdicts.values())),
+        rows=[each for each in reversed(buckets) if sum(each.verdicts.values())],
     )
 
 
@@ -195,7 +186,3 @@ def _end(buckets: Sequence[Bucket], index: int) -> str:
     text = moment(buckets[index].start).text
     by_day = buckets[-1].start - buckets[0].start >= timedelta(days=len(buckets) - 1)
     return text[:10] if by_day else text[5:]
-
-
-def _row(bucket: Bucket) -> ChartRow:
-    return ChartRow(moment(bucket.start), f"{sum(bucket.verdicts.values()):,}", outcomes(bucket.verdicts))

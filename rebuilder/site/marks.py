@@ -81,6 +81,11 @@ def digest_rows(alarm: Alarm) -> tuple[tuple[str, str], ...]:
     return tuple((label, digest) for label, digest in rows if digest is not None)
 
 
+def times(number: int) -> str:
+    """How often something was raised."""
+    return "raised once" if number == 1 else f"raised {number:,} times"
+
+
 def ecosystem_words(ecosystem: str) -> str:
     """What readers call an ecosystem, fit to be shown."""
     return visible(conventions(ecosystem).title or ecosystem, SHORT)

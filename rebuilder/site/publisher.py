@@ -28,7 +28,7 @@ from rebuilder.site.kinds import data_path
 from rebuilder.site.listing import Front, Listing
 from rebuilder.site.pages.alarms import alarms_page
 from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
-from rebuilder.site.pages.incident import incident_page, incidents_page
+from rebuilder.site.pages.incident import IncidentPage, IncidentsPage
 from rebuilder.site.pages.index import about_page
 from rebuilder.site.pages.lists import project_path
 from rebuilder.site.pages.operate import operate_page
@@ -354,7 +354,7 @@ class Site:
         for envelope in envelopes:
             incident, path = _incident(envelope), incident_path(envelope)
             self._writer.write(f"{path}/incident.dsse.json", envelope.encode())
-            self._page(f"{path}/index.html", "incident.html", incident_page(incident, self._key_id))
+            self._page(f"{path}/index.html", "incident.html", IncidentPage(incident, self._key_id))
             files = tuple(Sha256(each) for each in sorted(incident.concerned))
             about = {"asked": incident.asked, "looked": incident.looked}
             entries.append(documents.IncidentEntry(page=path, files=files, **about))
@@ -362,7 +362,7 @@ class Site:
         if entries or (self.root / _INCIDENTS).exists():
             listed = documents.Incidents(incidents=tuple(entries))
             self._writer.write(_INCIDENTS, indented_json(listed.document()))
-            self._page("incidents/index.html", "incidents.html", incidents_page(entries))
+            self._page("incidents/index.html", "incidents.html", IncidentsPage(entries))
 
     def _write_fixed(self) -> None:
         self._writer.write(f"keys/{self._key_id}.pem", self._public_key)

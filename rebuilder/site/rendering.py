@@ -1,4 +1,8 @@
-"""Page models to HTML. Everything is escaped, a misspelt name is an error, and templates are compiled once."""
+"""Page models to HTML. Everything is escaped, a misspelt name is an error, and templates are compiled once.
+
+Templates take values of :mod:`rebuilder.model` as they are, by the filters below. Whoever wrote a text, what a page
+shows of it is made visible here. Where there is only so much room, the template says so (``| visible(120)``).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rebuilder.model.text import visible
 from rebuilder.resources import resource
+from rebuilder.site import charts, display, marks
+from rebuilder.site.pages import operate
+from rebuilder.site.sections import accounting, attempt, binaries, build, provenance
 
 if TYPE_CHECKING:
     from jinja2 import BytecodeCache, Environment
@@ -19,6 +27,44 @@ POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';
 """Content-Security-Policy of every page: one style sheet and pictures of our own, and nothing that runs."""
 TYPING_POLICY = f"{POLICY}; script-src 'self'"
 """That of pages where a project is looked up: one script of our own narrows what they list."""
+
+
+_FILTERS = {
+    function.__name__: function
+    for function in (
+        display.visible,
+        display.moment,
+        display.span,
+        display.duration,
+        display.memory,
+        display.size,
+        display.digest,
+        display.link,
+        marks.mark,
+        provenance.status_mark,
+        marks.meaning,
+        marks.digest_rows,
+        marks.step_words,
+        marks.times,
+        attempt.outcome_words,
+        attempt.detail_parts,
+        attempt.replayed_meaning,
+        build.derived_file,
+        build.variable_note,
+        accounting.accounted_with,
+        binaries.image_facts,
+        charts.outcomes,
+        operate.runner_mark,
+        operate.why_queued,
+        operate.worker_name,
+    )
+}
+"""How values are shown: templates have these functions as filters, by their names."""
+
+
+def _seen(value: object) -> object:
+    """What a template shows; text that is markup by now, of ours or escaped, stays as it is."""
+    return visible(value) if type(value) is str else value
 
 
 class Renderer:
@@ -43,7 +89,7 @@ class Renderer:
         # Imported at the first page: commands that write none should not wait for it.
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-        return Environment(
+        environment = Environment(
             loader=FileSystemLoader(resource("reports") / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -52,7 +98,11 @@ class Renderer:
             keep_trailing_newline=True,
             auto_reload=False,
             bytecode_cache=_bytecode_cache(self._cache) if self._cache else None,
+            finalize=_seen,
         )
+        environment.filters |= _FILTERS
+        environment.globals |= {"count": display.count, "page_href": display.page_href}
+        return environment
 
 
 def _bytecode_cache(directory: Path) -> BytecodeCache | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
@@ -45,3 +47,11 @@ def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
     site.write_operations(operations.busy(known), kept)
     site.write_index(known, kept, reports.NOW, untested={"pypi": 4})
     return pages
+
+
+def cells(html: str, table: str) -> list[list[str]]:
+    """The text of a table of a page, by row and cell; ``table`` is its class, and its head is left out."""
+    body = re.search(rf'<table class="stack {table}.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    rows = body[1].split("</tr>")[:-1] if body else []
+    found = ([each[1] for each in re.finditer(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows)
+    return [[" ".join(unescape(re.sub("<[^>]+>", "", cell)).split()) for cell in row] for row in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from urllib.parse import unquote, urljoin
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from rebuilder.model.report import page_path, summarise
 from rebuilder.site import display
+from rebuilder.site.rendering import Renderer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 
@@ -35,6 +37,14 @@ from tests.fakes.blobs import MemoryBlobs
 def test_hidden_characters_are_spelled(text: str, expected: str) -> None:
     """Markup is left to the template; what would be invisible or reorder the line is named."""
     assert expected == display.visible(text)
+
+
+def test_no_template_can_forget_it() -> None:
+    """What a page shows is spelled and escaped on its way out, also where the template asks for nothing."""
+    page = SimpleNamespace(root="", title="a\u202e<b>", href="x/")
+    shown = Renderer("A verifier").html("forward.html", page).decode()
+    assert "a⟨U+202E⟩&lt;b&gt;" in shown
+    assert "\u202e" not in shown
 
 
 @given(st.text())

@@ -31,7 +31,9 @@ from rebuilder.site.pages.lists import (
     release_page,
     worst,
 )
+from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import by_version, current, history_section, prefix_of, row
+from rebuilder.site.sections.attempt import detail_parts
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 
@@ -98,7 +100,8 @@ def test_no_attempt_is_left_out() -> None:
     assert [1] == [row.number for row in rows if row.decisive]
     assert ("SOURCE_DATE_EPOCH: not set",) == rows[1].changes
     assert () == rows[2].changes
-    assert rows[2].sentence.startswith("The same build once more")
+    html = Renderer("A verifier").html("artifact.html", page(report)).decode()
+    assert "<p>The same build once more" in html[html.index('id="attempt-3"') :]
 
 
 def test_the_build_behind_the_verdict_is_shown() -> None:
@@ -178,9 +181,9 @@ def test_quoted_lines_stand_one_above_the_other() -> None:
     found = page(report.replace(attempts=(changed, *report.attempts[1:]))).comparison
     assert found is not None
     assert [
-        ("904 bytes. First difference in line 3:", "published “a,sha256=x,1”,", "rebuilt “a,sha256=y,1”."),
-        ("both 18 bytes, other content",),
-    ] == [row.parts for row in found.differences]
+        ["904 bytes. First difference in line 3:", "published “a,sha256=x,1”,", "rebuilt “a,sha256=y,1”."],
+        ["both 18 bytes, other content"],
+    ] == [detail_parts(row.detail) for row in found.differences]
 
 
 def test_repeats_that_say_the_same_are_one_row() -> None:
@@ -394,7 +397,7 @@ def test_a_project_shows_what_stood_on_which_days_and_its_alarms() -> None:
     assert None is project_page(files, days[:1]).chart
     shown = project_page(files, days).chart
     assert shown is not None
-    assert ["4", "1"] == [each.number for each in shown.rows]
+    assert [4, 1] == [sum(each.verdicts.values()) for each in shown.rows]
     about = {"kind": AlarmKind.REGRESSION, "purl": files[0].purl, "sentence": "Worse.", "raised": reports.NOW}
     recorded = {"severity": Severity.PAGE, "last_seen": reports.NOW}
     names = (files[0].filename, "gone.whl")
@@ -402,7 +405,7 @@ def test_a_project_shows_what_stood_on_which_days_and_its_alarms() -> None:
         RecordedAlarm(number=at, alarm=Alarm(filename=each, **about), **recorded) for at, each in enumerate(names)
     ]
     found = project_page(files, days, alarms).alarms
-    assert ["gone.whl", files[0].filename] == [each.filename for each in found]
+    assert ["gone.whl", files[0].filename] == [each.alarm.filename for each in found]
     assert None is found[0].href
     assert (found[1].href or "").startswith("1.")
 
@@ -466,9 +469,9 @@ def test_replaced_bytes_come_before_what_got_worse_and_what_fails_here() -> None
     kinds = (AlarmKind.INDEX_UNREACHABLE, AlarmKind.TAG_MOVED, AlarmKind.DIGEST_CHANGED, AlarmKind.REGRESSION)
     shown = front([summary()], [reports.alarm(subject, kind) for kind in kinds])
     assert ["Published bytes changed", "A tag leads elsewhere", "A registry does not answer"] == [
-        each.heading for each in shown.alarms
+        each.alarm.kind.heading for each in shown.alarms
     ]
-    assert ["Confirmed before, and not any more"] == [each.heading for each in shown.worse]
+    assert ["Confirmed before, and not any more"] == [each.alarm.kind.heading for each in shown.worse]
 
 
 def test_a_chart_begins_with_its_first_day() -> None:
@@ -480,7 +483,7 @@ def test_a_chart_begins_with_its_first_day() -> None:
     later = summary(version="2", finished=reports.NOW + timedelta(days=3))
     found = front([summary(), later], []).chart
     assert found is not None
-    assert ["2 stood", "1 stood", "1 stood", "1 stood"] == [f"{each.number} {found.unit}" for each in found.rows]
+    assert ("stood", [2, 1, 1, 1]) == (found.unit, [sum(each.verdicts.values()) for each in found.rows])
     assert None is front([], []).chart
 
 

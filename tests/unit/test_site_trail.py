@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,14 @@ from rebuilder.model.decision import Decision
 from rebuilder.model.graph import FileChange, NodeKind, TreeChange
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
+from rebuilder.site.marks import step_words
 from rebuilder.site.pages.artifact import PageContext, artifact_page
+from rebuilder.site.rendering import Renderer
 from rebuilder.site.sections.trail import MOST_CHANGES, TrailSection, trail_section
 from rebuilder.site.sections.trail_picture import Picture, wrapped
 from tests.fakes import reports, trails
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.sites import cells
 
 
 def section(value: Report, **changes: Any) -> TrailSection:
@@ -26,6 +30,11 @@ def section(value: Report, **changes: Any) -> TrailSection:
     found = trail_section(changed)
     assert found is not None
     return found
+
+
+def html(found: TrailSection) -> str:
+    """The section as it is published."""
+    return Renderer("A verifier").html("trail.html", SimpleNamespace(trail=found)).decode()
 
 
 def decided(value: Report, **verdicts: Verdict) -> TrailSection:
@@ -261,9 +270,11 @@ def page(value: Report) -> Any:
 def test_attempts_name_their_step() -> None:
     """And are compared with the first attempt at the same step, not with another build altogether."""
     rows = page(trails.smuggled(MemoryBlobs())).attempts
-    assert ["Source archive → wheel", "Commit → source archive", "Commit → wheel"] == [row.step for row in rows]
+    assert ["Source archive → wheel", "Commit → source archive", "Commit → wheel"] == [
+        step_words(row.attempt.hypothesis) for row in rows
+    ]
     assert [1, 2, 3] == [row.base for row in rows]
-    assert "bobbin-5.6.1.tar.gz" == rows[1].target
+    assert "bobbin-5.6.1.tar.gz" == rows[1].attempt.hypothesis.target
     assert [True, False, False] == [row.decisive for row in rows]
 
 
@@ -297,11 +308,11 @@ def test_what_is_known_of_a_file_that_no_rule_explains_is_told() -> None:
         FileChange(path="evil.js", change=TreeChange.ADDED, sentence=known),
         FileChange(path="a", change=TreeChange.CHANGED, rule="line-ends", sentence="Only line ends."),
     )
-    found = section(trails.claimed(MemoryBlobs()), changes=changes, changes_total=2).changes
-    assert found is not None
-    assert ["Run when the package is installed⟨U+202E⟩."] == [each.sentence for each in found.surplus]
-    assert [None] == [each.sentence for group in found.explained for each in group.rows]
-    assert "only in the source archive" == found.surplus[0].change
+    text = html(section(trails.claimed(MemoryBlobs()), changes=changes, changes_total=2))
+    by_rule = text.index("Only line ends.")
+    assert [["evil.js", "only in the source archive Run when the package is installed⟨U+202E⟩."]] == cells(text, "tree")
+    assert [["a", "content differs from the commit"]] == cells(text[by_rule:], "tree")
+    assert 1 == text.count("Only line ends.")
 
 
 def test_what_was_compared_with_the_commit_is_called_by_its_word() -> None:
@@ -312,6 +323,6 @@ def test_what_was_compared_with_the_commit_is_called_by_its_word() -> None:
     names = {each.id for each in ends}
     steps = tuple(each for each in trail.steps if {each.start, each.end} <= names)
     changes = (FileChange(path="x", change=TreeChange.ADDED),)
-    found = section(value, nodes=tuple(ends), steps=steps, changes=changes, changes_total=1).changes
-    assert found is not None
-    assert ("wheel", "only in the wheel") == (found.word, found.surplus[0].change)
+    text = html(section(value, nodes=tuple(ends), steps=steps, changes=changes, changes_total=1))
+    assert "<h3>The wheel against the commit</h3>" in text
+    assert [["x", "only in the wheel"]] == cells(text, "tree")

@@ -12,6 +12,7 @@ from rebuilder.site.rendering import Renderer
 from rebuilder.site.sections.why import why_section
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.sites import cells
 
 
 def finding(text: str = "The build wrote the time.") -> Finding:
@@ -67,10 +68,10 @@ def test_the_box_stands_right_under_the_verdict() -> None:
 
 def test_what_is_unexplained_is_listed() -> None:
     """By name, and with the number of all."""
-    found = why_section(explained(diagnosis=Diagnosis(unexplained=("a/b.py",), unexplained_total=3)))
-    assert found is not None
-    assert ((), ("a/b.py",)) == (found.reasons, found.unexplained)
-    assert "No known cause explains 3 files:" == found.unexplained_words
+    text = page(explained(diagnosis=Diagnosis(unexplained=("a/b.py",), unexplained_total=3)))
+    assert "<p>No known cause explains 3 files:</p>" in text
+    assert "<li><code>a/b.py</code></li>" in text
+    assert '<div class="reason">' not in text
 
 
 @pytest.mark.parametrize(
@@ -87,20 +88,17 @@ def test_what_is_unexplained_is_listed() -> None:
 def test_the_table_says_what_each_factor_does(effect: Effect, level: Level | None, words: str) -> None:
     """Members are named where there is an effect, and only there."""
     row = VariationRow(factor=Factor.LOCALE, change="C.UTF-8 → C", effect=effect, level=level, members=("a/b.py",))
-    found = why_section(explained(variation=table(row)))
-    assert found is not None
-    (shown,) = found.factors
+    text = page(explained(variation=table(row)))
     telling = effect in {Effect.FLIPS, Effect.STEADIES}
-    assert (words, telling, ("a/b.py",) if telling else ()) == (shown.effect, shown.telling, shown.members)
-    assert "C.UTF-8 → C" in page(explained(variation=table(row)))
+    assert [["locale", "C.UTF-8 → C", f"{words}: a/b.py" if telling else words]] == cells(text, "factors")
+    assert telling is (f"<b>{words}</b>" in text)
 
 
-@pytest.mark.parametrize(("steady", "words"), [(True, "the result is the same."), (False, "is not the same.")])
+@pytest.mark.parametrize(("steady", "words"), [(True, "the result is the same. "), (False, "is not the same. ")])
 def test_the_table_says_whether_the_build_is_steady(steady: bool, words: str) -> None:
     """What two builds with nothing changed gave."""
-    found = why_section(explained(variation=table(steady=steady)))
-    assert found is not None
-    assert words in str(found.factors_words)
+    row = VariationRow(factor=Factor.LOCALE, change="C.UTF-8 → C", effect=Effect.NONE)
+    assert words in page(explained(variation=table(row, steady=steady)))
 
 
 def test_nothing_in_the_box_is_markup() -> None:

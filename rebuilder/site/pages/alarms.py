@@ -9,38 +9,14 @@ from datetime import datetime
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.report import Summary
 from rebuilder.model.value import sha256_hex
-from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
-from rebuilder.site.marks import Mark, digest_rows, severity_mark
+from rebuilder.site.display import LONG, SHORT, Moment, count, moment, visible
+from rebuilder.site.marks import Mark, severity_mark, times
 
 MOST_CAUSES = 200
 """Causes of open alarms on the page; ``index.json`` has every alarm."""
 MOST_OF_A_CAUSE = 20
 MOST_CLOSED = 100
 """Alarms that were acknowledged, and as many that have cleared: the newest."""
-
-Pages = Mapping[tuple[str, str], Summary]
-"""The newest verification by package URL and file name."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmRow:
-    """One recorded alarm."""
-
-    number: int
-    heading: str
-    subject: str
-    """File or release; empty when it is about our own operation."""
-    href: str | None
-    sentence: str
-    digests: tuple[tuple[str, str], ...]
-    """What the two of them are called, and they themselves."""
-    first: Moment
-    last: Moment
-    times: str
-    closed: Moment | None
-    """When it was acknowledged, or had passed."""
-    by: str | None
-    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +36,7 @@ class AlarmGroup:
     """How many there are, such as ``3 alarms``."""
     times: str
     """How often they were raised, such as ``raised 40 times``."""
-    rows: tuple[AlarmRow, ...]
+    rows: Sequence[RecordedAlarm]
     hidden: str | None
 
 
@@ -74,16 +50,18 @@ class AlarmsPage:
     """Number of open alarms and of their causes."""
     groups: tuple[AlarmGroup, ...]
     hidden: str | None
-    acknowledged: tuple[AlarmRow, ...]
+    acknowledged: Sequence[RecordedAlarm]
     more_acknowledged: str | None
-    cleared: tuple[AlarmRow, ...]
+    cleared: Sequence[RecordedAlarm]
     more_cleared: str | None
+    pages: Mapping[tuple[str, str], Summary]
+    """The newest verification by package URL and file name."""
 
 
 def alarms_page(files: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> AlarmsPage:
     """The page; ``files`` has the newest verification of each file, and ``alarms`` all that are known."""
     pages = {(each.purl, each.filename): each for each in reversed(files)}
-    groups = alarm_groups(alarms, pages)
+    groups = alarm_groups(alarms)
     acknowledged = [each for each in alarms if each.acknowledged is not None and each.cleared is None]
     cleared = [each for each in alarms if each.cleared is not None]
     return AlarmsPage(
@@ -92,14 +70,15 @@ def alarms_page(files: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> Al
         total=total(alarms),
         groups=groups[:MOST_CAUSES],
         hidden=_more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
-        acknowledged=_closed(acknowledged, pages, lambda each: each.acknowledged),
+        acknowledged=_closed(acknowledged, lambda each: each.acknowledged),
         more_acknowledged=_more(len(acknowledged) - MOST_CLOSED, "older one", "older ones"),
-        cleared=_closed(cleared, pages, lambda each: each.cleared),
+        cleared=_closed(cleared, lambda each: each.cleared),
         more_cleared=_more(len(cleared) - MOST_CLOSED, "older one", "older ones"),
+        pages=pages,
     )
 
 
-def alarm_groups(alarms: Sequence[RecordedAlarm], pages: Pages, *, limit: int = LONG) -> tuple[AlarmGroup, ...]:
+def alarm_groups(alarms: Sequence[RecordedAlarm], *, limit: int = LONG) -> tuple[AlarmGroup, ...]:
     """Open alarms by cause: those that wake somebody first, then by when they were seen last, newest first.
 
     ``limit`` is the length in characters of the sentence about a cause.
@@ -111,7 +90,7 @@ def alarm_groups(alarms: Sequence[RecordedAlarm], pages: Pages, *, limit: int = 
     severities = list(Severity)
     # Sorting is stable: within a severity the causes stay in the order of their newest alarm.
     ordered = sorted(found.values(), key=lambda group: severities.index(_worst(group)))
-    return tuple(_group(each, pages, limit) for each in ordered)
+    return tuple(_group(each, limit) for each in ordered)
 
 
 def total(alarms: Sequence[RecordedAlarm]) -> str:
@@ -121,19 +100,19 @@ def total(alarms: Sequence[RecordedAlarm]) -> str:
     return f"{count(len(groups), 'open alarm', 'open alarms')}, {count(causes, 'cause', 'causes')}"
 
 
-def _group(group: Sequence[RecordedAlarm], pages: Pages, limit: int) -> AlarmGroup:
+def _group(group: Sequence[RecordedAlarm], limit: int) -> AlarmGroup:
     newest = group[0]
     return AlarmGroup(
         anchor=f"cause-{sha256_hex(newest.alarm.group.encode('utf-8', 'backslashreplace'))[:16]}",
         mark=severity_mark(_worst(group)),
         heading=newest.alarm.kind.heading,
-        subject=_subject(newest) if len(group) == 1 else "",
+        subject=visible(newest.alarm.filename or newest.alarm.purl, SHORT) if len(group) == 1 else "",
         sentence=visible(newest.alarm.sentence, limit),
         first=moment(min(each.alarm.raised for each in group)),
         last=moment(newest.last_seen),
         number=count(len(group), "alarm", "alarms"),
-        times=_times(sum(each.count for each in group)),
-        rows=tuple(_row(each, pages) for each in group[:MOST_OF_A_CAUSE]),
+        times=times(sum(each.count for each in group)),
+        rows=group[:MOST_OF_A_CAUSE],
         hidden=_more(len(group) - MOST_OF_A_CAUSE, "more alarm", "more alarms"),
     )
 
@@ -143,36 +122,10 @@ def _worst(group: Sequence[RecordedAlarm]) -> Severity:
 
 
 def _closed(
-    alarms: Sequence[RecordedAlarm], pages: Pages, when: Callable[[RecordedAlarm], datetime | None]
-) -> tuple[AlarmRow, ...]:
+    alarms: Sequence[RecordedAlarm], when: Callable[[RecordedAlarm], datetime | None]
+) -> Sequence[RecordedAlarm]:
     newest = sorted(alarms, key=lambda each: (when(each) or each.last_seen, each.number), reverse=True)
-    return tuple(_row(each, pages, when(each)) for each in newest[:MOST_CLOSED])
-
-
-def _row(each: RecordedAlarm, pages: Pages, closed: datetime | None = None) -> AlarmRow:
-    page = pages.get((each.alarm.purl, each.alarm.filename))
-    return AlarmRow(
-        number=each.number,
-        heading=each.alarm.kind.heading,
-        subject=_subject(each),
-        href=page_href("", page) if page else None,
-        sentence=visible(each.alarm.sentence, LONG),
-        digests=digest_rows(each.alarm),
-        first=moment(each.alarm.raised),
-        last=moment(each.last_seen),
-        times=_times(each.count),
-        closed=moment(closed) if closed else None,
-        by=visible(each.acknowledged_by, SHORT) if each.acknowledged_by else None,
-        note=visible(each.note, LONG) if each.note else None,
-    )
-
-
-def _subject(each: RecordedAlarm) -> str:
-    return visible(each.alarm.filename or each.alarm.purl, SHORT)
-
-
-def _times(number: int) -> str:
-    return "raised once" if number == 1 else f"raised {number:,} times"
+    return newest[:MOST_CLOSED]
 
 
 def _more(number: int, one: str, many: str) -> str | None:

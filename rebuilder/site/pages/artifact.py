@@ -17,8 +17,7 @@ from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.documents import IncidentEntry
-from rebuilder.site.marks import Mark, digest_rows, ecosystem_words, mark
-from rebuilder.site.pages.incident import IncidentLink, incident_links
+from rebuilder.site.marks import Mark, ecosystem_words, mark
 from rebuilder.site.rows import HistorySection, history_section
 from rebuilder.site.sections.accounting import AccountingSection, accounting_section
 from rebuilder.site.sections.attempt import (
@@ -38,17 +37,12 @@ from rebuilder.site.sections.why import WhySection, why_section
 
 @dataclass(frozen=True, slots=True)
 class AlarmNote:
-    """An alarm, as a heading and a sentence."""
+    """An alarm as pages show it: a heading and a sentence."""
 
-    heading: str
-    filename: str
-    sentence: str
-    raised: Moment
+    alarm: Alarm
     href: str | None = None
-    digests: tuple[tuple[str, str], ...] = ()
-    """What the two of them are called, and they themselves."""
-    dealt_with: str | None = None
-    """Who acknowledged it and when, and the note."""
+    recorded: RecordedAlarm | None = None
+    """What became of it, where that is known."""
 
 
 _WRITTEN = "With recorded values written into its archive, our rebuild is identical to the published file."
@@ -77,14 +71,6 @@ class StageRow:
     name: str
     seconds: str
     share: float
-
-
-@dataclass(frozen=True, slots=True)
-class FileLink:
-    """A published file beside the page."""
-
-    href: str
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +108,11 @@ class ArtifactPage:
     accounting: AccountingSection | None
     binaries: BinariesSection | None
     check: CheckSection
-    files: tuple[FileLink, ...]
-    file_names: frozenset[str]
-    missing: tuple[str, ...]
+    files: Mapping[str, str]
+    """Names of the files published beside the page, with what each holds."""
+    missing: Sequence[str]
     history: HistorySection
-    incidents: tuple[IncidentLink, ...]
+    incidents: Sequence[IncidentEntry]
     stages: tuple[StageRow, ...]
     total: str
     key_id: str
@@ -210,11 +196,10 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
         accounting=accounting_section(report.accounting),
         binaries=binaries_section(report.accounting),
         check=check_section(artifact, key_href, _repeat(report, around)),
-        files=tuple(FileLink(name, meaning) for name, meaning in around.files.items()),
-        file_names=frozenset(around.files),
-        missing=tuple(around.missing),
+        files=around.files,
+        missing=around.missing,
         history=history_section(summarise(report), around.history, root),
-        incidents=incident_links(around.incidents, root),
+        incidents=around.incidents,
         stages=_stages(report),
         total=duration(sum(report.seconds.values())),
         key_id=around.key_id,
@@ -259,27 +244,6 @@ def failed(report: Report) -> bool:
     return report.decision.verdict in {Verdict.BUILD_FAILED, Verdict.TIMED_OUT}
 
 
-def alarm_note(alarm: Alarm, href: str | None = None, recorded: RecordedAlarm | None = None) -> AlarmNote:
-    """An alarm as pages show it; ``recorded`` is what became of it, where that is known."""
-    return AlarmNote(
-        heading=alarm.kind.heading,
-        filename=visible(alarm.filename or alarm.purl, SHORT),
-        sentence=visible(alarm.sentence, LONG),
-        raised=moment(alarm.raised),
-        href=href,
-        digests=digest_rows(alarm),
-        dealt_with=_dealt_with(recorded) if recorded is not None else None,
-    )
-
-
-def _dealt_with(recorded: RecordedAlarm) -> str | None:
-    if recorded.acknowledged is None:
-        return None
-    note = f": {visible(recorded.note, LONG)}" if recorded.note else ""
-    who = f" by {visible(recorded.acknowledged_by, SHORT)}" if recorded.acknowledged_by else ""
-    return f"Acknowledged {moment(recorded.acknowledged).text}{who}{note}"
-
-
 def _alarms(report: Report, others: Sequence[RecordedAlarm]) -> tuple[AlarmNote, ...]:
     """What is wrong with this file: replaced bytes first, and for good, whoever has acknowledged that."""
     about = (report.artifact.purl, report.artifact.filename)
@@ -288,7 +252,7 @@ def _alarms(report: Report, others: Sequence[RecordedAlarm]) -> tuple[AlarmNote,
     every = {each.key: each for each in report.alarms} | {key: each.alarm for key, each in lasting.items()}
     newest = sorted(every.items(), key=lambda pair: pair[1].raised, reverse=True)
     newest.sort(key=lambda pair: pair[1].kind is not AlarmKind.DIGEST_CHANGED)
-    return tuple(alarm_note(each, recorded=concerned.get(key)) for key, each in newest)
+    return tuple(AlarmNote(each, recorded=concerned.get(key)) for key, each in newest)
 
 
 def _published(report: Report) -> tuple[Fact, ...]:

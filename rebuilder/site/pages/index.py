@@ -16,8 +16,7 @@ from rebuilder.site.display import Moment, count, moment, page_href
 from rebuilder.site.documents import IncidentEntry
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, address
 from rebuilder.site.marks import REVOKED, SHOWN, UNTESTED, Mark, mark
-from rebuilder.site.pages.artifact import AlarmNote, alarm_note, signature_commands
-from rebuilder.site.pages.incident import IncidentLink, incident_links
+from rebuilder.site.pages.artifact import AlarmNote, signature_commands
 from rebuilder.site.pages.lists import Entry, Link
 from rebuilder.site.rows import Row, row
 
@@ -70,7 +69,7 @@ class IndexPage:
     causes: tuple[Entry, ...]
     latest: tuple[Row, ...]
     initials: tuple[Link, ...]
-    incidents: tuple[IncidentLink, ...]
+    incidents: Sequence[IncidentEntry]
     """The newest."""
     when: Moment
     made_from: str
@@ -121,7 +120,7 @@ def index_page(
         ),
         latest=tuple(row(each, "", listed=True) for each in latest[:MOST_ROWS]),
         initials=facts.initials,
-        incidents=incident_links(facts.incidents[:FRONT_ALARMS], ""),
+        incidents=facts.incidents[:FRONT_ALARMS],
         when=moment(facts.now),
         made_from=facts.made_from,
     )
@@ -135,7 +134,7 @@ def _weight(each: RecordedAlarm) -> tuple[bool, bool, bool]:
 
 def _notes(alarms: Sequence[RecordedAlarm], pages: Mapping[tuple[str, str], Summary]) -> tuple[AlarmNote, ...]:
     found = ((each.alarm, pages.get((each.alarm.purl, each.alarm.filename))) for each in alarms[:FRONT_ALARMS])
-    return tuple(alarm_note(each, page_href("", page) if page else None) for each, page in found)
+    return tuple(AlarmNote(each, page_href("", page) if page else None) for each, page in found)
 
 
 def _more(alarms: Sequence[RecordedAlarm]) -> str | None:

@@ -16,7 +16,7 @@ from rebuilder.site.counts import Bar, FileCounts, bar
 from rebuilder.site.display import SHORT, count, secure_link, visible
 from rebuilder.site.kinds import CAUSES, ECOSYSTEMS, PUBLISHERS, VERDICTS, Kind, address, data_path, mark_of
 from rebuilder.site.marks import STANDINGS, Mark, ecosystem_words, standing, standing_mark
-from rebuilder.site.pages.artifact import AlarmNote, alarm_note
+from rebuilder.site.pages.artifact import AlarmNote
 from rebuilder.site.rows import Row, by_version, row
 
 MOST_LISTED = 500
@@ -232,7 +232,7 @@ def _alarms(path: str, rows: Sequence[Summary], alarms: Sequence[RecordedAlarm])
     pages = {(each.purl, each.filename): _within(path, each) for each in reversed(rows)}
     public = [each for each in alarms if not each.alarm.kind.for_operators]
     newest = sorted(public, key=lambda each: (each.alarm.raised, each.number), reverse=True)
-    return tuple(alarm_note(each.alarm, pages.get((each.alarm.purl, each.alarm.filename))) for each in newest)
+    return tuple(AlarmNote(each.alarm, pages.get((each.alarm.purl, each.alarm.filename))) for each in newest)
 
 
 def _within(path: str, each: Summary) -> str:

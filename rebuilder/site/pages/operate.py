@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.fleet import FleetFigures, RunnerFigures, RunnerState
-from rebuilder.model.operations import Cost, FailureGroup, Operations, QueueEntry, QueueState, Spread, WatchState
+from rebuilder.model.operations import Cost, FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
 from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways, share
-from rebuilder.site.display import SHORT, Moment, count, duration, memory, moment, span, visible
-from rebuilder.site.marks import Mark, mark
+from rebuilder.site.display import SHORT, count, moment, span, visible
+from rebuilder.site.marks import Mark
 from rebuilder.site.pages.alarms import AlarmGroup, alarm_groups, total
 from rebuilder.site.rows import Row, row
 
@@ -96,79 +96,11 @@ MOST_SHARES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class WorkRow:
-    """A task that runs or waits."""
-
-    filename: str
-    purl: str
-    why: str
-    how: str
-    """How thoroughly, by the name of the tier."""
-    worker: str | None
-    since: Moment
-    """When it was queued."""
-    age: str
-    """How long that was before the page was written."""
-    delayed: Moment | None
-    """It is not begun before this moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchRow:
-    """What a watch found."""
-
-    name: str
-    checked: Moment
-    age: str
-    found: str
-    trouble: str | None
-    failed: bool
-    planned: Moment | None
-    """When it looks next; None: it is in no schedule."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostRow:
-    """What one published file costs, looked at in one way: the median, and what 95 of 100 do not pass."""
-
-    tier: str
-    files: str
-    cpu: str
-    fetched: str
-    written: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerRow:
-    """A runner of the fleet."""
-
-    name: str
-    state: str
-    tone: str
-    icon: str
-    reason: str | None
-    runs: str
-    seen: Moment | None
-    """When an answer of it was last accepted."""
-    age: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRow:
-    """Files that are not confirmed for one reason."""
-
-    mark: Mark
-    cause: str
-    number: str
-    examples: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class OperatePage:
     """Everything the template shows, in its order."""
 
     root: str
-    when: Moment
+    now: datetime
     state: str
     """What the operator has to do, in a few words."""
     icon: str
@@ -177,9 +109,9 @@ class OperatePage:
     alarms: tuple[AlarmGroup, ...]
     alarm_total: str
     more_alarms: str | None
-    running: tuple[WorkRow, ...]
+    running: Sequence[QueueEntry]
     more_running: str | None
-    upcoming: tuple[WorkRow, ...]
+    upcoming: Sequence[QueueEntry]
     queue: str
     """How many wait, in words."""
     queued: str
@@ -195,7 +127,7 @@ class OperatePage:
     known: str
     oldest: Row | None
     oldest_age: str
-    runners: tuple[RunnerRow, ...]
+    runners: Sequence[RunnerFigures]
     more_runners: str | None
     fleet: str
     """What waits for runners, in words."""
@@ -203,12 +135,14 @@ class OperatePage:
     """Reports that still gave the same bytes when they were run again, of those of an age."""
     replayed: str
     """How many were, in words."""
-    costs: tuple[CostRow, ...]
-    watches: tuple[WatchRow, ...]
+    costs: Mapping[Tier, Cost]
+    watches: Sequence[WatchState]
     more_watches: str | None
-    failures: tuple[FailureRow, ...]
+    failures: Sequence[FailureGroup]
     failed: str
     more_failures: str | None
+    published: Callable[[Summary], bool]
+    """Whether a result has a page."""
 
 
 def operate_page(
@@ -216,11 +150,11 @@ def operate_page(
 ) -> OperatePage:
     """The page. ``alarms`` may hold more than the open ones; only results that are ``published`` are linked."""
     now, queue = operations.now, operations.queue
-    groups = alarm_groups(alarms, {}, limit=BRIEF)
+    groups = alarm_groups(alarms, limit=BRIEF)
     files = FileCounts.of_operations(operations)
     known = files.total
     watches = sorted(operations.watches, key=lambda each: (not each.failed and not each.trouble, each.name))
-    runners = sorted(operations.fleet.runners, key=lambda each: (_RUNNERS[each.state][0], each.name))
+    runners = sorted(operations.fleet.runners, key=lambda each: (list(_RUNNERS).index(each.state), each.name))
     charts = (
         chart("hours", "Verifications by hour, last 48 hours", operations.hours),
         chart("days", "Verifications by day, last 30 days", operations.days),
@@ -228,15 +162,15 @@ def operate_page(
     said = headline(operations)
     return OperatePage(
         root="",
-        when=moment(now),
+        now=now,
         **_state(alarms, mostly_failed=said.mostly_failed),
         sentence=said.sentence,
         alarms=groups[:MOST_CAUSES],
         alarm_total=total(alarms),
         more_alarms=_more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
-        running=tuple(_work(each, now) for each in queue.running[:MOST_RUNNING]),
+        running=queue.running[:MOST_RUNNING],
         more_running=_more(len(queue.running) - MOST_RUNNING, "more", "more"),
-        upcoming=tuple(_work(each, now) for each in queue.upcoming),
+        upcoming=queue.upcoming,
         queue=said.queue,
         queued=count(_queued(queue), "task", "tasks"),
         by_reason=_by_reason(queue),
@@ -249,17 +183,18 @@ def operate_page(
         known=f"{known:,}",
         oldest=row(operations.oldest, "", linked=published(operations.oldest)) if operations.oldest else None,
         oldest_age=span(now - operations.oldest.finished) if operations.oldest else "",
-        runners=tuple(_runner(each, now) for each in runners[:MOST_RUNNERS]),
+        runners=runners[:MOST_RUNNERS],
         more_runners=_more(len(runners) - MOST_RUNNERS, "more runner", "more runners"),
         fleet=_fleet(operations.fleet, now),
         replays=tuple(share(_age(each), each.agreeing, each.total) for each in operations.replays),
         replayed=_replayed(operations.replays),
-        costs=tuple(_cost(tier, cost) for tier, cost in operations.costs.items()),
-        watches=tuple(_watch(each, now) for each in watches[:MOST_WATCHES]),
+        costs=operations.costs,
+        watches=watches[:MOST_WATCHES],
         more_watches=_more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
-        failures=tuple(_failure(each, published) for each in operations.failures[:MOST_FAILURES]),
+        failures=operations.failures[:MOST_FAILURES],
         failed=_failed(operations.failures, known),
         more_failures=_more(len(operations.failures) - MOST_FAILURES, "more cause", "more causes"),
+        published=published,
     )
 
 
@@ -277,23 +212,15 @@ def _state(alarms: Sequence[RecordedAlarm], *, mostly_failed: bool) -> dict[str,
     return {"state": "No open alarms", "icon": "✓", "tone": "good"}
 
 
-def _work(each: QueueEntry, now: datetime) -> WorkRow:
+def why_queued(each: QueueEntry) -> str:
+    """For which reason a task is in the queue, as the beginning of a line."""
     watch = f" (watch “{visible(each.watch, SHORT)}”)" if each.watch else ""
     tries = f"{_ordinal(each.tries + 1)} try" if each.tries else ""
     reason = "" if each.reason is Reason.RETRY and tries else each.reason.words
     nudge = each.priority - each.reason.priority if each.priority is not None else 0
     urgency = f"{'sooner' if nudge < 0 else 'later'} by {abs(nudge)}" if nudge else ""
     why = ", ".join(filter(None, (reason, tries, urgency)))
-    return WorkRow(
-        filename=visible(each.filename, SHORT),
-        purl=visible(each.purl, SHORT),
-        why=f"{why[0].upper()}{why[1:]}{watch}",
-        how=each.tier.words + each.check.words,
-        worker=_worker(each.owner) if each.owner else None,
-        since=moment(each.created),
-        age=span(now - each.created),
-        delayed=moment(each.not_before) if each.owner is None and each.not_before > now else None,
-    )
+    return f"{why[0].upper()}{why[1:]}{watch}"
 
 
 _ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
@@ -304,7 +231,7 @@ def _ordinal(number: int) -> str:
     return _ORDINALS[number] if number < len(_ORDINALS) else f"No. {number:,}"
 
 
-def _worker(owner: str) -> str:
+def worker_name(owner: str) -> str:
     """Name of the machine without its domain, which is nobody else's business, and the process."""
     machine, _, rest = owner.partition("/")
     return visible("/".join(filter(None, (machine.partition(".")[0], rest.partition("/")[0]))), 40)
@@ -330,54 +257,17 @@ def _by_watch(queue: QueueState) -> tuple[Share, ...]:
     return (share("no watch", whole - watched, whole), *rows) if whole > watched else rows
 
 
-def _watch(each: WatchState, now: datetime) -> WatchRow:
-    failed = f", {count(each.failed, 'project', 'projects')} could not be looked at" if each.failed else ""
-    return WatchRow(
-        name=visible(each.name, SHORT),
-        checked=moment(each.checked),
-        age=span(now - each.checked),
-        found=f"{count(each.projects, 'project', 'projects')}, {each.queued:,} new{failed}"
-        if each.projects
-        else f"{count(each.queued, 'file', 'files')} queued",
-        trouble=visible(each.trouble, BRIEF) if each.trouble else None,
-        failed=bool(each.failed or each.trouble),
-        planned=moment(each.planned) if each.planned else None,
-    )
-
-
-def _cost(tier: Tier, cost: Cost) -> CostRow:
-    def spread_of(spread: Spread | None, said: Callable[[float], str]) -> str:
-        return f"{said(spread.median)}, up to {said(spread.p95)}" if spread else "not measured"
-
-    return CostRow(
-        tier=tier.words,
-        files=count(cost.files, "file", "files"),
-        cpu=spread_of(cost.cpu, duration),
-        fetched=spread_of(cost.fetched, memory),
-        written=spread_of(cost.written, memory),
-    )
-
-
 _RUNNERS = {
-    RunnerState.QUARANTINED: (0, "in doubt", "bad", "‼"),
-    RunnerState.ACTIVE: (1, "counts", "good", "✓"),
-    RunnerState.REVOKED: (2, "revoked", "mute", "–"),
+    RunnerState.QUARANTINED: Mark("quarantined", "‼", "in doubt", "bad", "Its answers do not count for now."),
+    RunnerState.ACTIVE: Mark("active", "✓", "counts", "good", "Its answers count."),
+    RunnerState.REVOKED: Mark("revoked", "–", "revoked", "mute", "Its answers never count again."),
 }
-"""Order, word, tone and icon."""
+"""In the order of the page."""
 
 
-def _runner(each: RunnerFigures, now: datetime) -> RunnerRow:
-    _, word, tone, icon = _RUNNERS[each.state]
-    return RunnerRow(
-        name=visible(each.name, SHORT),
-        state=word,
-        tone=tone,
-        icon=icon,
-        reason=visible(each.reason, BRIEF) if each.reason else None,
-        runs=count(each.runs, "run", "runs"),
-        seen=moment(each.seen) if each.seen else None,
-        age=span(now - each.seen) if each.seen else "",
-    )
+def runner_mark(state: RunnerState) -> Mark:
+    """Icon, word, tone and sentence of whether a runner is believed."""
+    return _RUNNERS[state]
 
 
 def _fleet(fleet: FleetFigures, now: datetime) -> str:
@@ -398,15 +288,6 @@ def _age(each: ReplayedByAge) -> str:
 def _replayed(replays: Sequence[ReplayedByAge]) -> str:
     whole, agreeing = sum(each.total for each in replays), sum(each.agreeing for each in replays)
     return f"{agreeing:,} of {count(whole, 'report', 'reports')} gave the same bytes when last run again."
-
-
-def _failure(group: FailureGroup, published: Callable[[Summary], bool]) -> FailureRow:
-    return FailureRow(
-        mark=mark(group.verdict),
-        cause=visible(group.cause, BRIEF),
-        number=count(group.count, "file", "files"),
-        examples=tuple(row(each, "", linked=published(each)) for each in group.examples),
-    )
 
 
 def _failed(groups: Sequence[FailureGroup], known: int) -> str:

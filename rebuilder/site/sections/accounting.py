@@ -7,25 +7,13 @@ from dataclasses import dataclass
 
 from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
 from rebuilder.site.counts import percent
-from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, size, visible
-from rebuilder.site.sections.attempt import outcome_words
+from rebuilder.site.display import LONG, count, visible
 
 MOST_LISTED = 1000
 """Rows of one group; the report has all."""
 DEFINITION, LOG = "definition-compiled.json", "log-compiled.txt"
 """Files beside the page, of the build whose compiled code was compared."""
 _NAME = 200
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """One member."""
-
-    path: str
-    what: str
-    size: str
-    sha256: Digest
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +27,10 @@ class AccountGroup:
     meaning: str
     total: str
     share: str
-    rows: tuple[AccountRow, ...]
+    rows: Sequence[MemberAccount]
     opened: bool
     """Whether its members are to be seen at once: those that somebody has to decide about."""
     hidden: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledRow:
-    """The run of a build that compiled members were compared with."""
-
-    environment: str
-    outcome: str
-    seconds: str
-    memory: str
-    started: Moment
-    digest: Digest | None
-    """Of the file that it gave."""
-    log_href: str = LOG
-    definition_href: str = DEFINITION
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +41,7 @@ class AccountingSection:
     source: str | None
     groups: tuple[AccountGroup, ...]
     remarks: tuple[str, ...]
-    compiled: CompiledRow | None
+    compiled: CompiledHere | None
     """The build whose compiled code was compared."""
 
 
@@ -127,19 +100,7 @@ def accounting_section(accounting: Accounting | None) -> AccountingSection | Non
         source=accounting.source_sha256,
         groups=tuple(groups),
         remarks=tuple(visible(each) for each in accounting.remarks),
-        compiled=_compiled(accounting.compiled) if accounting.compiled is not None else None,
-    )
-
-
-def _compiled(compiled: CompiledHere) -> CompiledRow:
-    run, rebuilt = compiled.run, compiled.rebuilt
-    return CompiledRow(
-        environment=visible(compiled.definition.toolchain.name, SHORT),
-        outcome=outcome_words(run, left_a_file=rebuilt is not None),
-        seconds=duration(run.wall_seconds),
-        memory=memory(run.peak_memory_bytes),
-        started=moment(run.started),
-        digest=digest(rebuilt.sha256) if rebuilt is not None else None,
+        compiled=accounting.compiled,
     )
 
 
@@ -155,13 +116,14 @@ def _group(
         meaning=meaning,
         total=f"{len(found):,}",
         share=percent(len(found), whole),
-        rows=tuple(map(_row, found[:MOST_LISTED])),
+        rows=found[:MOST_LISTED],
         opened=opened,
         hidden=hidden,
     )
 
 
-def _row(member: MemberAccount) -> AccountRow:
+def accounted_with(member: MemberAccount) -> str:
+    """Why a member is as it is, as far as that is known."""
     said = []
     if member.rule is not None:
         said.append(f"{_RULES.get(member.rule, member.rule.replace('-', ' '))}:")
@@ -173,13 +135,7 @@ def _row(member: MemberAccount) -> AccountRow:
         )
     if member.detail is not None:
         said.append(visible(member.detail, LONG))
-    return AccountRow(
-        path=visible(member.path, _NAME),
-        what=member.kind.words,
-        size=size(member.size),
-        sha256=digest(member.sha256),
-        why=" ".join(said),
-    )
+    return " ".join(said)
 
 
 def _summary(accounting: Accounting) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rebuilder.model.attempt import Attempt, Outcome, Run
-from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChange
+from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.replayed import EXTENSIONS, MOST_BITS, Replayed, When, bits_before
-from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, visible
-from rebuilder.site.marks import meaning, step_words
+from rebuilder.site.display import SHORT, count, visible
+from rebuilder.site.marks import meaning
 
 MOST_DIFFERENCES = 200
 """Members a page lists; report.json has all that were kept."""
@@ -28,48 +28,17 @@ _SIDES = re.compile(r" (?=(?:published|rebuilt) “)")
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One attempt in the table of attempts."""
+    """One attempt in the list of attempts."""
 
     number: int
-    step: str
-    """From what to what, such as ``Commit → wheel``."""
-    target: str
-    """File name of what it was to give."""
-    name: str
-    sentence: str
+    attempt: Attempt
+    level: str
+    tone: str
     changes: tuple[str, ...]
     """How its definition differs from that of the first attempt at the same step."""
     base: int
     """Number of that first attempt."""
-    outcome: str
-    level: str
-    tone: str
-    digest: Digest | None
-    seconds: str
-    memory: str
-    started: Moment
-    log_href: str
-    definition_href: str
     decisive: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NamedRow:
-    """A name with what it means."""
-
-    name: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class DifferenceRow:
-    """One member that differs."""
-
-    member: str
-    change: str
-    detail: str
-    parts: tuple[str, ...]
-    """The detail with each quoted side in a line of its own, so that two lines of a file stand one above the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +53,8 @@ class ComparisonSection:
     renamed: str | None
     """Set when the build gave its file another name than the published one has."""
     problem: str | None
-    normalisations: tuple[NamedRow, ...]
-    differences: tuple[DifferenceRow, ...]
+    normalisations: tuple[str, ...]
+    differences: Sequence[Difference]
     total: str
     hidden: str | None
     """A sentence when not all differences are listed."""
@@ -112,32 +81,11 @@ def _step(attempt: Attempt) -> tuple[str, str]:
 
 
 def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *, decisive: bool) -> AttemptRow:
-    definition = attempt.hypothesis.definition
     level, tone = _LEVELS[attempt.comparison.level] if attempt.comparison else ("– Nothing to compare", "mute")
     if attempt.finished_identical:
         level, tone = "✓ Identical with recorded values written", "good"
-    sentence = attempt.hypothesis.sentence
-    if attempt.repeat:
-        sentence = f"The same build once more, to see whether it gives the same file twice. {sentence}"
-    return AttemptRow(
-        number=index + 1,
-        step=step_words(attempt.hypothesis),
-        target=visible(attempt.hypothesis.target, SHORT),
-        name=visible(attempt.hypothesis.name, SHORT),
-        sentence=visible(sentence, LONG),
-        changes=_changes(attempts[base].hypothesis.definition, definition),
-        base=base + 1,
-        outcome=outcome_words(attempt.run, left_a_file=attempt.rebuilt is not None),
-        level=level,
-        tone=tone,
-        digest=digest(attempt.rebuilt.sha256) if attempt.rebuilt else None,
-        seconds=duration(attempt.run.wall_seconds),
-        memory=memory(attempt.run.peak_memory_bytes),
-        started=moment(attempt.run.started),
-        log_href=f"log-{index + 1}.txt",
-        definition_href=f"definition-{index + 1}.json",
-        decisive=decisive,
-    )
+    changes = _changes(attempts[base].hypothesis.definition, attempt.hypothesis.definition)
+    return AttemptRow(index + 1, attempt, level, tone, changes, base + 1, decisive)
 
 
 def outcome_words(run: Run, *, left_a_file: bool) -> str:
@@ -190,11 +138,8 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
         summary=_WRITTEN if attempt.finished_identical else _summary(comparison, renamed=renamed is not None),
         renamed=renamed,
         problem=visible(comparison.problem) if comparison.problem else None,
-        normalisations=tuple(NamedRow(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
-        differences=tuple(
-            DifferenceRow(visible(each.member, 200), each.change.words, visible(each.detail), _parts(each.detail))
-            for each in shown
-        ),
+        normalisations=comparison.normalisations,
+        differences=shown,
         total=_total(total, comparison),
         hidden=None if len(shown) >= total else f"The first {len(shown):,} of {total:,} are listed.",
         diffoscope=_diffoscope(comparison.diffoscope) if comparison.diffoscope else (),
@@ -209,8 +154,9 @@ def _total(total: int, comparison: Comparison) -> str:
     return f"{count(total, 'file', 'files')} inside the archive {'differs' if total == 1 else 'differ'}"
 
 
-def _parts(detail: str) -> tuple[str, ...]:
-    return tuple(_SIDES.split(visible(detail)))
+def detail_parts(detail: str) -> list[str]:
+    """It with each quoted side in a line of its own, so that two lines of a file stand one above the other."""
+    return _SIDES.split(visible(detail))
 
 
 def _renamed(attempt: Attempt) -> str | None:
@@ -252,23 +198,12 @@ def _diffoscope(run: Diffoscope) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayedRow:
-    """One value."""
-
-    name: str
-    value: str
-    meaning: str
-    extent: str
-    """How much it can say."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReplayedSection:
     """All values the attempt was given, before the build and after it."""
 
-    before: tuple[ReplayedRow, ...]
+    before: Sequence[Replayed]
     bits: str
-    after: tuple[ReplayedRow, ...]
+    after: Sequence[Replayed]
     finished: str | None
     """SHA-256 of the finished archive; None when nothing was written."""
     problem: str | None
@@ -296,9 +231,9 @@ def replayed_section(attempt: Attempt) -> ReplayedSection | None:
     done = attempt.finishing
     finished = done.finished.sha256 if done is not None and done.finished and attempt.finished_identical else None
     return ReplayedSection(
-        before=tuple(_replayed_row(each) for each in values if each.when is When.BEFORE_BUILD),
+        before=[each for each in values if each.when is When.BEFORE_BUILD],
         bits=f"{bits_before(values)} of at most {MOST_BITS} bits",
-        after=tuple(_replayed_row(each) for each in values if each.when is When.FINISHED_ARCHIVE),
+        after=[each for each in values if each.when is When.FINISHED_ARCHIVE],
         finished=finished,
         problem=visible(attempt.finishing_problem) if attempt.finishing_problem else _unlike(attempt),
     )
@@ -310,12 +245,6 @@ def _unlike(attempt: Attempt) -> str | None:
     return "The recorded values were written into the finished archive, and still it is not the published file."
 
 
-def _replayed_row(value: Replayed) -> ReplayedRow:
-    after = value.when is When.FINISHED_ARCHIVE
-    shown = value.value if value.value is not None else f"sha256 {(value.sha256 or '')[:16]}…"
-    return ReplayedRow(
-        name=visible(value.name, SHORT),
-        value=visible(shown, SHORT),
-        meaning=meaning(value.name) if after else _MEANINGS.get(value.name, ""),
-        extent=f"{value.bits // 8:,} bytes" if after else count(value.bits, "bit", "bits"),
-    )
+def replayed_meaning(value: Replayed) -> str:
+    """What a value is."""
+    return meaning(value.name) if value.when is When.FINISHED_ARCHIVE else _MEANINGS.get(value.name, "")

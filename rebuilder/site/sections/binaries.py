@@ -15,7 +15,7 @@ from rebuilder.model.binary import (
     Hardening,
     Vendored,
 )
-from rebuilder.site.display import SHORT, Digest, count, digest, size, visible
+from rebuilder.site.display import SHORT, count, visible
 
 MOST_SHOWN = 200
 """Files that a page has; the report has all."""
@@ -34,25 +34,6 @@ class FactRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SectionRow:
-    """A section of the file."""
-
-    name: str
-    size: str
-    sha256: Digest | None
-
-
-@dataclass(frozen=True, slots=True)
-class ImageView:
-    """One architecture."""
-
-    architecture: str
-    facts: tuple[FactRow, ...]
-    sections: tuple[SectionRow, ...]
-    sections_total: str
-
-
-@dataclass(frozen=True, slots=True)
 class BinaryView:
     """One compiled file."""
 
@@ -60,7 +41,7 @@ class BinaryView:
     brief: str
     problems: tuple[str, ...]
     facts: tuple[FactRow, ...]
-    images: tuple[ImageView, ...]
+    images: Sequence[BinaryImage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +99,7 @@ def _file(member: MemberAccount, facts: BinaryFacts) -> BinaryView:
             *(_recompiled(member.recompiled) if member.recompiled is not None else ()),
             *(_vendored(facts.vendored) if facts.vendored is not None else ()),
         ),
-        images=tuple(map(_image, facts.images)),
+        images=facts.images,
     )
 
 
@@ -151,7 +132,8 @@ def _vendored(vendored: Vendored) -> tuple[FactRow, ...]:
     return (FactRow("Brought along", tuple(lines)),)
 
 
-def _image(image: BinaryImage) -> ImageView:
+def image_facts(image: BinaryImage) -> list[FactRow]:
+    """What one architecture of a file says."""
     rows = [
         FactRow("Made by", _lines(map(_compiler, image.compilers)), code=True),
         FactRow("Options", _lines(_flags(image.compilers)), code=True),
@@ -167,15 +149,7 @@ def _image(image: BinaryImage) -> ImageView:
         FactRow("Symbols", (_symbols(image),)),
         FactRow("Protections", _lines(map(_protection, image.protections))),
     ]
-    return ImageView(
-        architecture=visible(image.architecture, 40),
-        facts=tuple(row for row in rows if row.lines),
-        sections=tuple(
-            SectionRow(visible(each.name, 60), size(each.size), digest(each.sha256) if each.sha256 else None)
-            for each in image.sections
-        ),
-        sections_total=count(image.sections_total, "section", "sections"),
-    )
+    return [row for row in rows if row.lines]
 
 
 def _compiler(compiler: Compiler) -> str:

@@ -26,34 +26,12 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class InputRow:
-    """One file the build could read."""
-
-    name: str
-    version: str
-    sha256: str
-    href: str | None
-    file: str | None
-    """Name of the copy published beside the page, for what nobody else publishes."""
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class InputGroup:
     """Files with the same purpose."""
 
     title: str
     meaning: str
-    rows: tuple[InputRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """An environment variable, with what it does where that is not plain."""
-
-    name: str
-    value: str
-    note: str
+    rows: Sequence[Input]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +46,7 @@ class BuildSection:
     packages: tuple[str, ...]
     groups: tuple[InputGroup, ...]
     clock: str
-    variables: tuple[Variable, ...]
+    variables: Sequence[tuple[str, str]]
     commands: tuple[tuple[str, ...], ...]
     """Words of each command, quoted as for a shell."""
     surroundings: tuple[Fact, ...]
@@ -139,7 +117,7 @@ def build_section(report: Report, index: int, root: str) -> BuildSection:
         packages=tuple(visible(each, SHORT) for each in summary.packages) if summary else (),
         groups=_groups(definition),
         clock=_clock(attempt),
-        variables=tuple(_variable(name, value) for name, value in sorted(definition.environment.items())),
+        variables=sorted(definition.environment.items()),
         commands=tuple(tuple(visible(shlex.quote(word)) for word in each) for each in definition.commands),
         surroundings=_surroundings(attempt),
     )
@@ -166,23 +144,11 @@ def _environment(
 
 
 def _groups(definition: BuildDefinition) -> tuple[InputGroup, ...]:
-    groups = []
-    for role, title, meaning in _GROUPS:
-        rows = tuple(_input(each) for each in definition.inputs if each.role is role)
-        if rows:
-            groups.append(InputGroup(title, meaning, rows))
-    return tuple(groups)
-
-
-def _input(each: Input) -> InputRow:
-    return InputRow(
-        name=visible(each.name, SHORT),
-        version=visible(each.version or "–", SHORT),
-        sha256=each.sha256,
-        href=link(each.uri) if each.uri else None,
-        file=derived_file(each) if each.role is Role.PARAMETERS else None,
-        path=visible(each.path, SHORT),
+    groups = (
+        InputGroup(title, meaning, [each for each in definition.inputs if each.role is role])
+        for role, title, meaning in _GROUPS
     )
+    return tuple(each for each in groups if each.rows)
 
 
 def _clock(attempt: Attempt) -> str:
@@ -212,9 +178,9 @@ def _epoch(value: str) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _variable(name: str, value: str) -> Variable:
-    note = _epoch(value) if name == "SOURCE_DATE_EPOCH" else _NOTES.get(name, "")
-    return Variable(visible(name, SHORT), visible(value), note)
+def variable_note(value: str, name: str) -> str:
+    """What an environment variable does, where that is not plain."""
+    return _epoch(value) if name == "SOURCE_DATE_EPOCH" else _NOTES.get(name, "")
 
 
 def _surroundings(attempt: Attempt) -> tuple[Fact, ...]:

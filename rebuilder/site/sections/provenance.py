@@ -12,10 +12,11 @@ from rebuilder.model.provenance import (
     FindingKind,
     Forge,
     Provenance,
+    ProvenanceFinding,
     ProvenanceStatus,
     Publisher,
 )
-from rebuilder.site.display import LONG, SHORT, Digest, Moment, digest, moment, secure_link, visible
+from rebuilder.site.display import LONG, SHORT, secure_link, visible
 from rebuilder.site.marks import Mark
 from rebuilder.site.sections.build import Fact
 
@@ -60,15 +61,6 @@ _PATHS = {Forge.GITHUB: "commit", Forge.GITLAB: "-/commit"}
 
 
 @dataclass(frozen=True, slots=True)
-class FindingNote:
-    """One thing worth knowing about what was signed."""
-
-    heading: str
-    sentence: str
-    loud: bool
-
-
-@dataclass(frozen=True, slots=True)
 class IdentityRow:
     """One trait of the publisher: what the certificate vouches for, and what the index merely says."""
 
@@ -79,34 +71,20 @@ class IdentityRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultRow:
-    """One attestation and what checking it said."""
-
-    form: str
-    predicate: str
-    digest: Digest
-    mark: Mark
-    sentence: str
-    logged: Moment | None
-    log_index: str | None
-    signer: str
-    validity: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ProvenanceSection:
     """Everything a page shows of what upstream signed."""
 
     mark: Mark
     sentence: str
     loud: bool
-    findings: tuple[FindingNote, ...]
+    findings: Sequence[ProvenanceFinding]
+    """Grave ones first."""
     heading: str
     """Above the publisher: it says whether the signature was accepted."""
     identity: tuple[IdentityRow, ...]
     claims: bool
     """Whether the index says anything beside the certificate."""
-    results: tuple[ResultRow, ...]
+    results: Sequence[AttestationResult]
     hidden: int
     """Attestations that are not listed for want of room."""
     documents: tuple[Fact, ...]
@@ -118,16 +96,15 @@ def provenance_section(provenance: Provenance | None) -> ProvenanceSection | Non
         return None
     accepted = provenance.publisher
     publisher = accepted or next((each.publisher for each in provenance.results if each.publisher), None)
-    findings = [FindingNote(each.kind.heading, visible(each.sentence), each.kind.loud) for each in provenance.findings]
     return ProvenanceSection(
         mark=_mark(provenance),
         sentence=visible(provenance.sentence, LONG),
         loud=provenance.status is ProvenanceStatus.INVALID,
-        findings=tuple(sorted(findings, key=lambda each: not each.loud)[:MOST_FINDINGS]),
+        findings=sorted(provenance.findings, key=lambda each: not each.kind.loud)[:MOST_FINDINGS],
         heading=_heading(accepted, publisher),
         identity=_identity(provenance, publisher, linked=accepted is not None),
         claims=bool(provenance.claimed),
-        results=tuple(_result(each) for each in provenance.results[:MOST_RESULTS]),
+        results=provenance.results[:MOST_RESULTS],
         hidden=max(0, len(provenance.results) - MOST_RESULTS),
         documents=_documents(provenance),
     )
@@ -201,23 +178,9 @@ def _joined(values: dict[str, list[str]]) -> dict[str, str]:
     return {label: "; ".join(dict.fromkeys(each)) for label, each in values.items()}
 
 
-def _result(result: AttestationResult) -> ResultRow:
-    publisher = result.publisher
-    signer = publisher.identity if publisher else result.key_id
-    validity = None
-    if result.not_before is not None and result.not_after is not None:
-        validity = f"Certificate valid from {moment(result.not_before).text} to {moment(result.not_after).text}"
-    return ResultRow(
-        form=result.form.words,
-        predicate=visible(result.predicate_type, SHORT) if result.predicate_type else "predicate not known",
-        digest=digest(result.sha256),
-        mark=_STATUS[result.status],
-        sentence=visible(result.sentence),
-        logged=moment(result.log_time) if result.log_time else None,
-        log_index=str(result.log_index) if result.log_index is not None else None,
-        signer=visible(signer, SHORT * 2) if signer else "not established",
-        validity=validity,
-    )
+def status_mark(status: ProvenanceStatus) -> Mark:
+    """Icon, word, tone and sentence of what checking something came to."""
+    return _STATUS[status]
 
 
 def _documents(provenance: Provenance) -> tuple[Fact, ...]:

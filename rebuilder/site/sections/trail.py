@@ -21,12 +21,6 @@ MOST_NOTES = 50
 
 NOT_TRIED = Mark("not-tried", "–", "Not tried", "mute", "This step was not tried.")
 
-_CHANGES = {
-    TreeChange.ADDED: "only in the {}",
-    TreeChange.CHANGED: "content differs from the commit",
-    TreeChange.MISSING: "only in the commit",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Banner:
@@ -49,23 +43,12 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRow:
-    """One file in which source archive and commit differ."""
-
-    path: str
-    change: str
-    sentence: str | None
-    """What is known of it besides, where no rule says it for many."""
-
-
-@dataclass(frozen=True, slots=True)
 class ExplainedGroup:
     """Files that one rule explains."""
 
     rule: str
     sentence: str
-    total: str
-    rows: tuple[ChangeRow, ...]
+    rows: Sequence[FileChange]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +60,10 @@ class ChangesSection:
     total: str
     made_by_build: bool
     """True when rebuilding from the commit gave this very archive: then the build itself makes every change."""
-    surplus: tuple[ChangeRow, ...]
+    surplus: Sequence[FileChange]
     """Added or changed, and nothing explains it: loud."""
     surplus_total: str
-    absent: tuple[ChangeRow, ...]
+    absent: Sequence[FileChange]
     """In the commit only, and nothing explains it."""
     absent_total: str
     explained: tuple[ExplainedGroup, ...]
@@ -259,30 +242,17 @@ def _changes(trail: SourceTrail, ecosystem: str) -> ChangesSection:
         word=word,
         total=count(total, "file differs", "files differ"),
         made_by_build=made is not None and made.confirms,
-        surplus=tuple(_change(each, word) for each in surplus if id(each) in kept),
+        surplus=[each for each in surplus if id(each) in kept],
         surplus_total=_at_least(trail) + count(len(surplus), "file", "files"),
-        absent=tuple(_change(each, word) for each in absent if id(each) in kept),
+        absent=[each for each in absent if id(each) in kept],
         absent_total=count(len(absent), "file", "files"),
-        explained=_explained([each for each in explained if id(each) in kept], word),
+        explained=_explained([each for each in explained if id(each) in kept]),
         hidden=None if len(shown) >= total else f"{len(shown):,} of {total:,} are listed, unexplained ones first.",
     )
 
 
-def _explained(changes: Sequence[FileChange], word: str) -> tuple[ExplainedGroup, ...]:
+def _explained(changes: Sequence[FileChange]) -> tuple[ExplainedGroup, ...]:
     groups: dict[tuple[str, str], list[FileChange]] = {}
     for each in changes:
         groups.setdefault((each.rule or "", each.sentence or ""), []).append(each)
-    return tuple(
-        ExplainedGroup(
-            rule=visible(rule, SHORT),
-            sentence=visible(sentence),
-            total=count(len(found), "file", "files"),
-            rows=tuple(_change(each, word) for each in found),
-        )
-        for (rule, sentence), found in groups.items()
-    )
-
-
-def _change(each: FileChange, word: str) -> ChangeRow:
-    said = visible(each.sentence, LONG) if each.rule is None and each.sentence is not None else None
-    return ChangeRow(visible(each.path, 200), _CHANGES[each.change].format(word), said)
+    return tuple(ExplainedGroup(rule, sentence, found) for (rule, sentence), found in groups.items())
