@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rebuilder.cli.admit import admit
 from rebuilder.cli.alarms import alarms
 from rebuilder.cli.backup import backup, restore
 from rebuilder.cli.check import check
@@ -26,7 +27,7 @@ from rebuilder.cli.incident import incident
 from rebuilder.cli.keys import keys
 from rebuilder.cli.log import log_commands
 from rebuilder.cli.options import AsJson, Log, json_logs, with_settings
-from rebuilder.cli.proxy import admit, proxy
+from rebuilder.cli.proxy import proxy
 from rebuilder.cli.quorum import quorum
 from rebuilder.cli.replay import replay
 from rebuilder.cli.requeue import requeue
@@ -242,7 +243,7 @@ def schedules(
 
     Exit code 2 if there is a mistake in a file.
     """
-    from rebuilder.cli.serve import show
+    from rebuilder.cli.schedules import show
     from rebuilder.clock import SystemClock
 
     return show(directory.absolute() if directory is not None else config.schedules_directory, SystemClock())
@@ -255,7 +256,7 @@ for each in (requeue, draft, backup, restore):
 @with_settings(app.command(), "store", "keys", "site", "index_url")
 def doctor(config: Config) -> int:
     """Say what this machine lacks, and the command that mends it."""
-    from rebuilder.cli.serve import examine
+    from rebuilder.cli.doctor import examine
 
     return examine(config)
 

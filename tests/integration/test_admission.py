@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
+from rebuilder.cli.admit import admit
 from rebuilder.cli.check import gate_of
-from rebuilder.cli.proxy import admit
 from rebuilder.consumer.admission.application import LARGEST, Application
 from rebuilder.consumer.admission.sboms import Sboms
 from rebuilder.consumer.answer import Level, Vote, Voter

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from rebuilder.cli.serve import examine
+from rebuilder.cli.doctor import examine
 from rebuilder.config import Config
 from rebuilder.doctor.checks import DoctorCheck, Host, checks
 from rebuilder.ecosystems.conventions import RegistryCheck

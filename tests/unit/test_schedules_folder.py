@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.cli.serve import show
+from rebuilder.cli.schedules import show
 from rebuilder.service.schedules.folder import Folder, FolderReading
 from tests.fakes.clock import FixedClock
 
