@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from rebuilder.model.report import Summary
     from rebuilder.model.value import Sha256
     from rebuilder.store.ledger import Ledger
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def quorum(
@@ -101,9 +98,9 @@ def issue(config: Config, sha256: Sha256, votes: Sequence[Vote], resource: str |
 
 
 def _digest(subject: str) -> Sha256:
-    from rebuilder.model.value import Sha256, sha256_hex
+    from rebuilder.model.value import Sha256, is_sha256, sha256_hex
 
-    if _DIGEST.fullmatch(subject.lower()):
+    if is_sha256(subject.lower()):
         return Sha256(subject.lower())
     return sha256_hex(_read(Path(subject)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from rebuilder.config import Config
     from rebuilder.model.report import Summary
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SAME = {"ecosystem", "purl", "name", "version", "filename", "sha256"}
 
 
@@ -93,8 +91,9 @@ def _fits(row: Summary, text: str) -> bool:
     """
     from rebuilder.ecosystems.conventions import matches
     from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
+    from rebuilder.model.value import is_sha256
 
-    if _DIGEST.fullmatch(text):
+    if is_sha256(text):
         return row.sha256 == text
     ecosystem, _, rest = text.partition(":")
     name, _, version = rest.partition("==")

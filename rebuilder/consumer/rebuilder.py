@@ -19,7 +19,6 @@ Only when all of that is done is the newest checkpoint remembered.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,7 +36,7 @@ from rebuilder.log.note import Checkpoint, LogPolicy, Note, NoteKey
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import SeenLog, SeenVerdicts, text_of
 from rebuilder.log.tiles import Nodes, TileReader
-from rebuilder.model.value import Sha256, Sha512, algorithm, sha256_hex
+from rebuilder.model.value import Sha256, Sha512, algorithm, is_sha256, sha256_hex
 from rebuilder.network.site_reader import SiteReader
 
 if TYPE_CHECKING:
@@ -313,7 +312,7 @@ class Rebuilder:
             return self.key_list.judge(entry.key_id, entry.logged).pem
         if entry.key_id in self._pems:
             return self._pems[entry.key_id]
-        if not re.fullmatch("[0-9a-f]{64}", entry.key_id):
+        if not is_sha256(entry.key_id):
             raise LogError("The entry of a statement names a key by something that is no digest.")
         pem = self.site.reading("")(f"keys/{entry.key_id}.pem")
         try:
@@ -412,7 +411,7 @@ def sha256_named(site: SiteReader, digest: Sha256 | Sha512) -> Sha256:
         found = json.loads(site.read(f"{digest_path(digest)}/index.json"))["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         found = None
-    if not isinstance(found, str) or not re.fullmatch("[0-9a-f]{64}", found):
+    if not isinstance(found, str) or not is_sha256(found):
         raise LogError("What the site says of a file by its SHA-512 is not what it must be.")
     return Sha256(found)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.value import Value
+from rebuilder.model.value import Value, is_sha256
 
 _MOST = 1 << 53
 _Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
@@ -178,7 +178,6 @@ def _usable(secret: str) -> bool:
 _SUITE = re.compile(r"[a-z][a-z0-9]{0,31}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9.]{0,31}", re.ASCII)
 _VERSION = re.compile(r"3\.[1-9]\d?", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OLDEST = 9
 """Python 3.9: what the programs that run inside builds need."""
 
@@ -293,7 +292,7 @@ class InterpreterSettings(Value):
             raise ValueError("it needs either “path” or “archive”")
         if (self.archive is None) != (self.sha256 is None):
             raise ValueError("“archive” and “sha256” belong together")
-        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
+        if self.sha256 is not None and not is_sha256(self.sha256):
             raise ValueError("“sha256” must be 64 hexadecimal digits in lower case")
         return self
 

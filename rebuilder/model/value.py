@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from enum import StrEnum
 from itertools import zip_longest
 from typing import Annotated, Any, Literal, NewType, Self
@@ -23,6 +24,14 @@ Sha512 = NewType("Sha512", str)
 
 Sha512Field = Annotated[Sha512, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 """The same, checked when a value is made from a document."""
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 digest as it is written everywhere."""
+    return _SHA256.fullmatch(text) is not None
 
 
 def algorithm(digest: Sha256 | Sha512) -> Literal["sha256", "sha512"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from rebuilder.model.incident import Incident
 from rebuilder.model.operations import Days, Operations, days_of, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.sbom import build_dependencies
-from rebuilder.model.value import Sha256, indented_json, sha256_hex
+from rebuilder.model.value import Sha256, indented_json, is_sha256, sha256_hex
 from rebuilder.resources import resource
 from rebuilder.signing.envelope import statement_of
 from rebuilder.site import documents
@@ -43,7 +42,6 @@ from rebuilder.vulnerabilities import Export, newest
 _SMALL_TEXT = 64 << 10
 """Bytes of a diffoscope text that are still shown in the page itself."""
 _OPERATE, _INCIDENTS = "operate.html", data_path("incidents/index.html")
-_KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Site:
@@ -79,7 +77,7 @@ class Site:
                 when it is not known here. It lets others make the environment again.
             osv: Export of OSV; None: nothing is said of known vulnerabilities.
         """
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_sha256(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
         self.root = root
         self._blobs = blobs
@@ -332,7 +330,7 @@ class Site:
             StoreError: it cannot be written.
             ValueError: ``key_id`` is none.
         """
-        if not _KEY_ID.fullmatch(key_id):
+        if not is_sha256(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
         self._writer.write(f"keys/{key_id}.pem", public_key)
 

@@ -23,11 +23,10 @@ from rebuilder.atomic_file import sync_directory
 from rebuilder.byte_counter import MOVED
 from rebuilder.clock import Clock
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, StoreError
-from rebuilder.model.value import Sha256, Sha512
+from rebuilder.model.value import Sha256, Sha512, is_sha256
 from rebuilder.stat_cache import StatCache
 from rebuilder.store.protocol import Blobs
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGE = 8 << 20
 """Bytes from which on a file is not hashed by every process."""
 _MOST_KNOWN = 4096
@@ -143,7 +142,7 @@ class DiskBlobs:
             self._checked.found_right(sha256, status)
 
     def _place(self, sha256: str) -> Path:
-        if not _DIGEST.fullmatch(sha256):
+        if not is_sha256(sha256):
             raise StoreError(f"{sha256[:80]!r} is not a SHA-256 digest, so no blob can have that name.")
         return self._root / sha256[:2] / sha256
 
@@ -369,12 +368,12 @@ class Retention:
             return
         for folder in self._root.iterdir():
             if _FOLDER.fullmatch(folder.name) and folder.is_dir():
-                yield from (each for each in folder.iterdir() if _DIGEST.fullmatch(each.name))
+                yield from (each for each in folder.iterdir() if is_sha256(each.name))
 
     def _set_aside(self) -> Iterator[Path]:
         folder = self._root / LEAVING
         if folder.is_dir():
-            yield from (each for each in folder.iterdir() if _DIGEST.fullmatch(each.name))
+            yield from (each for each in folder.iterdir() if is_sha256(each.name))
 
     @staticmethod
     def _older(path: Path, moment: datetime) -> bool:

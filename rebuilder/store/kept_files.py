@@ -9,7 +9,6 @@ Below the root directory::
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,10 +16,9 @@ from pathlib import Path
 
 from rebuilder.atomic_file import DRAFT, write_whole
 from rebuilder.errors import StoreError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 from rebuilder.store.blobs import DiskBlobs
 
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _RECENT = 600.0
 """Seconds in which a file may still be on its way from being asked for to being used."""
 _NOTED = 60.0
@@ -49,7 +47,7 @@ class KeptFiles:
         note = self._keys / key
         try:
             sha256 = note.read_text(encoding="ascii", errors="replace").strip()
-            if not _DIGEST.fullmatch(sha256) or not self.blobs.has(sha256):
+            if not is_sha256(sha256) or not self.blobs.has(sha256):
                 return None
             if self._now() - note.stat().st_mtime > _NOTED:
                 self._use(note)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.errors import CorruptStoreError, FetchMismatchError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.object_storage import ObjectStorage
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 SHARED = "blobs"
 """Prefix of what coordinators write and runners read."""
 
@@ -119,7 +117,7 @@ class RemoteBlobs:
 
     def _found(self, sha256: str) -> str | None:
         """The prefix that a blob is stored below."""
-        if not _DIGEST.fullmatch(sha256):
+        if not is_sha256(sha256):
             return None
         prefixes = dict.fromkeys((SHARED, self._writes))
         return next((each for each in prefixes if self._storage.listed(key_of(each, sha256)) is not None), None)

@@ -16,13 +16,12 @@ from rebuilder import deb822
 from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile
 from rebuilder.ecosystems.debian.installed import ListedPackage, is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 
 __all__ = ["is_package_list", "read_packages"]
 
 _NAME = re.compile(rb"Package: *(\S+)")
 _FIELDS = re.compile(r"^(Version|Architecture|SHA256): *(\S+)$", re.MULTILINE)
-_SHA256 = re.compile("[0-9a-f]{64}")
 _UNLISTED = "No list of apt on this machine has its SHA-256: it is of an earlier version, or of no archive."
 _TWICE = "Two archives have different files of this version: which one was installed is not known."
 
@@ -75,7 +74,7 @@ def _known(lists: Path | None, names: Collection[str]) -> Known:
             if name is None or name[1] not in wanted:
                 continue
             fields = dict(_FIELDS.findall(stanza.decode("utf-8", "replace")))
-            if len(fields) == 3 and _SHA256.fullmatch(fields["SHA256"]):
+            if len(fields) == 3 and is_sha256(fields["SHA256"]):
                 file_of = (fields["Architecture"], Sha256(fields["SHA256"]))
                 found[name[1].decode(), fields["Version"]].add(file_of)
     return found

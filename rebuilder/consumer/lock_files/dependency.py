@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from rebuilder.model.value import Sha256, Sha512
+from rebuilder.model.value import Sha256, Sha512, is_sha256
 from rebuilder.toml_files import FileError
 
 
@@ -33,7 +33,7 @@ def locked_file(filename: str | None, hashes: Mapping[str, str]) -> LockedFile:
     sha256, sha512 = (str(hashes.get(each, "")).lower() for each in ("sha256", "sha512"))
     return LockedFile(
         filename,
-        Sha256(sha256) if re.fullmatch("[0-9a-f]{64}", sha256) else None,
+        Sha256(sha256) if is_sha256(sha256) else None,
         Sha512(sha512) if re.fullmatch("[0-9a-f]{128}", sha512) else None,
     )
 

@@ -28,7 +28,7 @@ from rebuilder.consumer.enforcement import Reply, text
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.proxy.pages import Listed, Page, Pages, Read, phrase, sent_on
 from rebuilder.errors import UnavailableError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 from rebuilder.network.index_reader import MEDIA_TYPE, IndexReader
 
 _FILE = re.compile(r"/files/(?P<sha256>[0-9a-f]{64}|-)/(?P<name>[\w.+!~-]{1,255}?)(?P<metadata>\.metadata)?", re.ASCII)
@@ -102,7 +102,6 @@ class SimpleIndex:
 
 
 HTML = "text/html; charset=utf-8"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,212}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -133,7 +132,7 @@ def _listed(row: dict[str, Any], base: str, name: str) -> Listed | None:
     address = urljoin(base, row["url"]) if row["url"].isprintable() else ""
     if not address.startswith(("https://", "http://")) or " " in address:
         return None
-    known = Sha256(sha256) if _SHA256.fullmatch(sha256) else None
+    known = Sha256(sha256) if is_sha256(sha256) else None
     project, version = file_project(filename)
     file = LockedFile(filename, known)
     release = Dependency("pypi", name, version if project == name else None, f"{name} {filename}", (file,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from rebuilder.atomic_file import write_whole
 from rebuilder.errors import CorruptStoreError, StoreError, UsageError
-from rebuilder.model.value import Sha256, Value, sha256_hex
+from rebuilder.model.value import Sha256, Value, is_sha256, sha256_hex
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,6 @@ class TrustRoot:
 
 _SHIPPED = Path(__file__).parent / "shipped"
 _PINS = "pins.toml"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _REFRESH = "Install this program again, or refresh the trust root as docs/trust.md says."
 _OTHER = "Name another directory with the setting trust, or run: rebuilder trust update FILE (see docs/trust.md)"
 _MAX_FILE = 4 << 20
@@ -156,7 +154,7 @@ def _pins(directory: Path) -> dict[str, dict[str, str]]:
 
 def _pinned(directory: Path, pins: dict[str, dict[str, str]], part: str) -> bytes:
     pin = pins.get(part)
-    if not isinstance(pin, dict) or not _SHA256.fullmatch(str(pin.get("sha256"))) or "file" not in pin:
+    if not isinstance(pin, dict) or not is_sha256(str(pin.get("sha256"))) or "file" not in pin:
         raise StoreError(f"The trust root in {directory} has no pin for {part}.", hint=_REFRESH)
     path = directory / Path(str(pin["file"])).name
     try:
