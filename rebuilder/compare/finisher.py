@@ -32,16 +32,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]{0,200}")
 
 
 class Finisher:
-    """Finishes attempts.
-
-    Args:
-        run: Runs definitions.
-        programs: Have the program that writes.
-        comparer: Recorded what the published file has.
-        environments: Where Python for our program comes from.
-        blobs: Where files and records are.
-        environment_name: A build environment with Python 3.9 or newer.
-    """
+    """Finishes attempts. The build environment that is named has Python 3.9 or newer."""
 
     def __init__(
         self,

@@ -22,6 +22,16 @@ class NotRebuildable(Exception):  # noqa: N818 - not an error of ours: it says s
         self.obstacle = Obstacle(verdict=verdict, sentence=sentence, cause=cause)
 
 
+def unsupported(sentence: str, cause: Cause | None = None) -> NotRebuildable:
+    """That this kind of file is not rebuilt here."""
+    return NotRebuildable(Verdict.UNSUPPORTED, sentence, cause)
+
+
+def inputs_missing(sentence: str, cause: Cause | None = None) -> NotRebuildable:
+    """That something it is built from cannot be had."""
+    return NotRebuildable(Verdict.INPUTS_MISSING, sentence, cause)
+
+
 def or_obstacle(make: Callable[[], _Made]) -> _Made | Obstacle:
     """What ``make`` gives, or what kept it from that by :class:`NotRebuildable`."""
     try:

@@ -226,10 +226,7 @@ def packages(root: Path) -> tuple[Package, ...]:
     """The packages apt downloaded for a tree, sorted by name.
 
     Each file is looked up in the package lists and its digest compared, so that a package nobody signed for cannot be
-    among them.
-
-    Args:
-        root: The tree, with apt's lists and downloaded archives still in it.
+    among them. The tree still has apt's lists and downloaded archives in it.
 
     Raises:
         BuildEnvironmentError: there is none, one is in no list, or its bytes are not those of the list.

@@ -92,12 +92,7 @@ def read_head(source: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def unpack(source: BinaryIO, listing: bytes, place: Path) -> None:
-    """Write what an export holds whose head was read.
-
-    Args:
-        source: The export, after its head.
-        listing: What it has to hold.
-        place: Directory for it, with neither ``root`` nor ``hidden`` in it.
+    """Write what an export holds whose head was read. ``place`` has neither ``root`` nor ``hidden`` in it.
 
     Raises:
         NotAnExportError: the listing asks for what no environment has, or something else follows.

@@ -31,10 +31,7 @@ class Permission:
 def permission(suites: Collection[str], settings: Mapping[str, str], accept: Sequence[str] | None) -> Permission:
     """Decide for the suites of one tree, of which all have to be allowed.
 
-    Args:
-        suites: Such as ``forky``.
-        settings: Apt's own on this machine.
-        accept: Suites of which an expired state is accepted; None for what apt's settings say.
+    Where ``accept`` is None, apt's settings say which expired states are accepted.
     """
     if accept is None:
         said = next((name for name in _CHECKS if settings.get(name, "").lower() in _NO), None)

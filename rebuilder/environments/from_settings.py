@@ -31,14 +31,8 @@ def environment_store(
 ) -> EnvironmentStore:
     """The build environments of one machine.
 
-    Args:
-        root: Directory to keep them in.
-        clock: See :class:`rebuilder.environments.store.EnvironmentStore`.
-        settings: How they are made, and those that the user describes.
-        interpreters: Pythons of the user's own, by name; ``x`` gives the build environments ``x`` and ``x-git``.
-        report: Told what takes long.
-        maker: Makes those from Debian's archive; mmdebstrap when None.
-        as_root: Where maintainer scripts run; None where nothing configured is made.
+    An interpreter ``x`` gives the build environments ``x`` and ``x-git``; without ``as_root`` nothing configured is
+    made.
 
     Raises:
         UsageError: the settings give a name twice, or a base that cannot be one.

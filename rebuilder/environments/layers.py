@@ -74,15 +74,6 @@ def install(
 ) -> Made:
     """Make the directories ``root`` and ``hidden`` in a directory, which takes logs too.
 
-    Args:
-        spec: What is asked for.
-        place: The directory.
-        base: What the packages are installed over.
-        below: Listing of the base.
-        packages: The packages.
-        releases: The signed indexes that promised them.
-        as_root: Where their scripts run.
-
     Raises:
         BuildEnvironmentError: a file is not the one that was promised, or a package cannot be installed.
         SandboxUnavailableError: this machine cannot give the isolation.

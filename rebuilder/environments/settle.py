@@ -168,12 +168,7 @@ def finish(
 ) -> None:
     """Bring a tree whose files are there into its form; its parent directory takes logs.
 
-    Args:
-        root: The tree.
-        links: See :func:`rebuilder.environments.settle.settle`.
-        prune: See there.
-        python: Version of its interpreter, such as ``3.13``; None when it has none.
-        prefix: Directory of the interpreter's ``bin`` and ``lib``, relative to the tree.
+    ``prefix`` is that of the interpreter, whose version is ``python``; None when there is none.
 
     Raises:
         BuildEnvironmentError: the tree has no such interpreter, or its programs do not run on this machine.

@@ -40,11 +40,7 @@ _64_BITS = (1 << 64) - 1
 
 
 def listing(root: Path, *, times: bool = False) -> bytes:
-    """List a tree, reading every file of it.
-
-    Args:
-        root: The tree.
-        times: Whether its files and links keep times of their own.
+    """List a tree, reading every file of it. ``times``: Whether its files and links keep times of their own.
 
     Raises:
         BuildEnvironmentError: it holds something that is no file, directory or symbolic link.
@@ -68,10 +64,7 @@ def own_times(listing: bytes) -> dict[bytes, int]:
 def whole_listing(place: Path, base: str | None, *, times: bool) -> bytes:
     """List an environment, in the directory it is kept in; see :mod:`rebuilder.environments.layers`.
 
-    Args:
-        place: The directory.
-        base: Digest of what it lies over; None: it is a tree of its own.
-        times: Whether it keeps times of packages.
+    ``base`` is the digest of what it lies over; None: it is a tree of its own.
 
     Raises:
         BuildEnvironmentError: it holds something that no environment may, or a directory that hides nothing.

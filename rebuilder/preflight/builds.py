@@ -113,13 +113,7 @@ class _SharedRuns:
 
 
 def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told: bool) -> ProjectBuilds:
-    """Make the builds.
-
-    Args:
-        parts: What to build and compare with.
-        project: What to build.
-        rules: Of its ecosystem.
-        told: Whether releases are known to be made with :data:`EPOCH`.
+    """Make the builds. ``told``: Whether releases are known to be made with :data:`EPOCH`.
 
     Raises:
         BuildEnvironmentError, StoreError, SandboxUnavailableError, SandboxFaultError: see

@@ -87,12 +87,7 @@ def examine(
 ) -> Preflight:
     """Find out whether a stranger gets the same bytes from a tree.
 
-    Args:
-        parts: What to build and compare with.
-        ecosystem: Whose project it is.
-        tree: Its files.
-        texts: Those that say how it is built, by path.
-        own_files: What lies there to be published; among the blobs.
+    ``own_files`` lie there to be published, and are among the blobs.
 
     Raises:
         RebuilderError: something on our side failed.

@@ -59,17 +59,9 @@ from rebuilder.store.protocol import Blobs
 class BroughtEnvironments:
     """Brings build environments to this machine; where one comes from does not matter, since its tree has the digest.
 
-    In this order: those that are here; the capsules; exports in the directories, ``TREE``, ``TREE.tar``; the capsule
-    of the site; made again from the very packages, by the specification that the site has. What one lies over is
-    brought before it.
-
-    Args:
-        store: Those of this machine.
-        blobs: For exports that are fetched.
-        capsules: That were named.
-        directories: That were named.
-        site: Of the report, if it is read from one.
-        note: Told what takes long.
+    In this order: those that are here; the capsules; exports in the directories, ``TREE``, ``TREE.tar``; the capsule of
+    the site; made again from the very packages, by the specification that the site has. What one lies over is brought
+    before it. ``site`` is that of the report, if it is read from one.
     """
 
     store: EnvironmentStore

@@ -113,12 +113,8 @@ def _path(module: str) -> str:
 class SandboxPrograms:
     """Implements :class:`rebuilder.sandbox.protocol.Programs`.
 
-    Args:
-        sandbox: Where programs run.
-        environments: Where their Python comes from.
-        blobs: Where inputs, logs and results are.
-        environment_name: A build environment with Python 3.9 or newer.
-        prepared: Keeps the byte code of the programs, if anybody does.
+    The build environment that is named has Python 3.9 or newer; what is ``prepared`` is the byte code of the
+    programs.
     """
 
     def __init__(

@@ -200,11 +200,7 @@ def changed_bytes(artifact: Artifact, digest: Sha256, now: datetime) -> Alarm:
 def foreign_bytes(artifact: Artifact, subject: Subject, sha512: str | None, now: datetime) -> Alarm | None:
     """That a file on disk, or in a lock file, has a published name and bytes that were never published; None if not.
 
-    Args:
-        artifact: What is published.
-        subject: What is asked about, with the digests of the other file as far as they are known.
-        sha512: Of what is published, if it is known.
-        now: When that is seen.
+    Digests that are not known are not compared.
     """
     for name, local, published in (
         ("SHA-256", subject.local_sha256, artifact.sha256),

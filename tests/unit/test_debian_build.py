@@ -37,7 +37,6 @@ def file(name: str) -> Input:
 def build(**fields: object) -> DebianBuild:
     """A build of two packages for one architecture."""
     given: dict[str, object] = {
-        "purl": "pkg:deb/debian/tiny@1:2.0-1?arch=source",
         "targets": ("libtiny2_2.0-1_amd64.deb", "tiny_2.0-1_amd64.deb"),
         "source": TINY,
         "described": Source(kind=SourceKind.DSC, uri="https://example.org/tiny.dsc", digest={"sha256": "a" * 64}),

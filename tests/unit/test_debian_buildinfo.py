@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebuilder.ecosystems.debian.buildinfo import BuildInfo, BuildInfoError, InstalledPackage, build_info
+from rebuilder.deb822 import MalformedStanzaError
+from rebuilder.ecosystems.debian.buildinfo import BuildInfo, InstalledPackage, build_info
 from rebuilder.ecosystems.debian.index import SourceName
 from rebuilder.ecosystems.debian.signature import signed_text
 from tests.fakes.debian_archive import need
@@ -153,14 +154,14 @@ def test_other_variables_are_not_followed(line: str) -> None:
 )
 def test_refused(fields: dict[str, str]) -> None:
     """One sentence, and short."""
-    with pytest.raises(BuildInfoError) as error:
+    with pytest.raises(MalformedStanzaError) as error:
         read(**fields)
     assert len(str(error.value)) < 200
 
 
 def test_more_than_is_read() -> None:
     """Size is looked at first."""
-    with pytest.raises(BuildInfoError, match="bytes"):
+    with pytest.raises(MalformedStanzaError, match="bytes"):
         build_info(_PLAIN.encode() + b"X: " + b"x" * (5 << 20))
 
 
@@ -172,7 +173,7 @@ def test_any_text(lines: list[str]) -> None:
     """Anything is read or refused in a sentence, and what is read is harmless."""
     try:
         found = build_info("\n".join(lines).encode("utf-8", "surrogatepass"))
-    except BuildInfoError:
+    except MalformedStanzaError:
         return
     assert found.build_path is None or re.fullmatch(r"/build/[A-Za-z0-9+.~/-]+", found.build_path)
     assert set(found.environment) <= {"LC_ALL", "DEB_BUILD_OPTIONS"}
@@ -181,7 +182,7 @@ def test_any_text(lines: list[str]) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     """No bytes at all lead to another error."""
-    with pytest.raises((BuildInfoError, ValueError)):
+    with pytest.raises((MalformedStanzaError, ValueError)):
         build_info(signed_text(data))
 
 

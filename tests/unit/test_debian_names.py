@@ -19,10 +19,11 @@ from rebuilder import deb822
 from rebuilder.consumer.lock_files import dependencies
 from rebuilder.consumer.lock_files.debian import read_packages
 from rebuilder.consumer.platform_files import Target
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.conventions import NamedPackages
 from rebuilder.ecosystems.debian.conventions import DebianConventions
 from rebuilder.ecosystems.debian.ecosystem import dsc_findings
-from rebuilder.ecosystems.debian.index import IndexEntryError, SourceName, binary_package, listed, source_package
+from rebuilder.ecosystems.debian.index import SourceName, binary_package, listed, source_package
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import parse_subject
 from rebuilder.ecosystems.debian.version import is_version, order
@@ -199,7 +200,7 @@ def test_entry_of_a_binary_package() -> None:
 )
 def test_entries_that_cannot_be_used(fields: dict[str, str]) -> None:
     """Whoever signed them."""
-    with pytest.raises(IndexEntryError):
+    with pytest.raises(MalformedStanzaError):
         binary_package(entry(**fields))
 
 
@@ -216,14 +217,14 @@ def test_entries_that_cannot_be_used(fields: dict[str, str]) -> None:
 )
 def test_source_that_names_files_outside(lines: str) -> None:
     """A file of a source package is a plain name, once."""
-    with pytest.raises(IndexEntryError):
+    with pytest.raises(MalformedStanzaError):
         list(listed(lines))
 
 
 def test_source_without_digests() -> None:
     """MD5 alone binds nothing."""
     data = b"Package: tiny\nVersion: 1\nDirectory: pool\nFiles:\n 0 1 x.dsc\n"
-    with pytest.raises(IndexEntryError, match="no files with SHA-256"):
+    with pytest.raises(MalformedStanzaError, match="no files with SHA-256"):
         source_package(data, SourceName("tiny", "1"))
     assert source_package(data, SourceName("tiny", "2")) is None
 

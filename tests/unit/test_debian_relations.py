@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.debian.relations import MOST, RelationError, is_for, wanted
+from rebuilder.deb822 import MalformedStanzaError
+from rebuilder.ecosystems.debian.relations import MOST, is_for, wanted
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_all_alternatives() -> None:
 )
 def test_what_is_none(field: str, words: str) -> None:
     """Refused as a whole, with what is wrong with it."""
-    with pytest.raises(RelationError, match=words.replace("(", r"\(")):
+    with pytest.raises(MalformedStanzaError, match=words.replace("(", r"\(")):
         wanted(field, "amd64")
 
 
@@ -76,5 +77,5 @@ def test_what_a_build_without_profiles_makes(qualifiers: str, made: bool) -> Non
 
 def test_qualifiers_that_are_none() -> None:
     """They are refused, whatever stands in them."""
-    with pytest.raises(RelationError, match="among its relationships"):
+    with pytest.raises(MalformedStanzaError, match="among its relationships"):
         is_for("[any", "amd64")

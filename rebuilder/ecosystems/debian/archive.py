@@ -263,8 +263,7 @@ class DebianArchive:
             FetchMismatchError: it has other bytes than the list says, or more than ``max_bytes``.
         """
         if file.size > max_bytes:
-            message = f"{file.name} has {file.size:,} bytes; files up to {max_bytes:,} bytes are taken."
-            raise FetchMismatchError(message)
+            raise FetchMismatchError(f"{file.name} has {file.size:,} bytes; files up to {max_bytes:,} bytes are taken.")
         self.fetched(file, self.address(release, file))
         if self._blobs.path(file.sha256).stat().st_size != file.size:
             raise FetchMismatchError(f"{file.name} has another size than the archive signed.")

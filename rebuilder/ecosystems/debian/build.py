@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rebuilder.ecosystems.debian.index import SourceName
+from rebuilder.ecosystems.debian.subject import release_purl
 from rebuilder.ecosystems.debian.version import parsed, without_epoch
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits
 from rebuilder.model.evidence import Source
@@ -24,6 +25,7 @@ _BUILD = (
 _PREPEND = (
     'cat /inputs/binary-only-changes "$1/debian/changelog" >"$1.changelog" && mv "$1.changelog" "$1/debian/changelog"'
 )
+_PARTS = {"all": "-A", "any": "-B", "both": "-b"}
 _ENVIRONMENT = {
     "HOME": "/sbuild-nonexistent",
     "LANG": "C.UTF-8",
@@ -41,16 +43,15 @@ _ENVIRONMENT = {
 class DebianBuild:
     """One run of ``dpkg-buildpackage``."""
 
-    purl: str
     targets: tuple[str, ...]
     """File names of the packages that it is to give."""
     source: SourceName
     described: Source
-    """The ``.dsc``, as the archive lists it."""
+    """The ``.dsc`` as the archive lists it, or the tree of a maintainer."""
     files: tuple[Input, ...]
-    """The source's files, the ``.dsc`` first."""
-    kind: Literal["all", "any"]
-    """Packages for any machine (``-A``), or those of one architecture (``-B``)."""
+    """The source's files, the ``.dsc`` first; or the tree."""
+    kind: Literal["all", "any", "both"]
+    """Packages for any machine, those of one architecture, or all, of which no ``.buildinfo`` is handed over then."""
     version: str
     """Of the changelog: with ``+bN`` where the source is built again."""
     architecture: str
@@ -58,6 +59,8 @@ class DebianBuild:
     environment: EnvironmentRef
     limits: Limits
     sandbox: str
+    unpack: tuple[str, ...] | None = None
+    """What makes the tree; None: ``dpkg-source`` does."""
     entry: Input | None = None
     """The changelog entry of a binary-only upload; at :data:`ENTRY`."""
     options: tuple[str, ...] = ()
@@ -72,75 +75,25 @@ def definition(build: DebianBuild) -> BuildDefinition:
     """Unpack the source as a builder does, build, hand over the packages and the ``.buildinfo``."""
     usual = unpacked(build.source)
     parent, _, name = (build.directory or f"{PLACE}/{usual}").rpartition("/")
-    prepend = [("/bin/sh", "-c", _PREPEND, "prepend", name)] if build.entry is not None else []
+    unpack = build.unpack or ("/usr/bin/dpkg-source", "--no-check", "-x", build.files[0].path)
     rename = [("/bin/mv", usual, name)] if name != usual else []
-    return packages_build(
-        purl=build.purl,
+    prepend = [("/bin/sh", "-c", _PREPEND, "prepend", name)] if build.entry is not None else []
+    besides = () if build.kind == "both" else (buildinfo_name(build),)
+    words = (*(() if build.tests else ("nocheck",)), "parallel=1", *build.options)
+    run = ("/bin/sh", "-ec", _BUILD, "build", "--source", name, _PARTS[build.kind], *build.targets, *besides)
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl=f"{release_purl(*build.source)}?arch=source",
         targets=build.targets,
         source=build.described,
         inputs=(*build.files, *([build.entry] if build.entry is not None else [])),
         toolchain=build.environment,
-        unpack=(("/usr/bin/dpkg-source", "--no-check", "-x", build.files[0].path), *rename, *prepend),
-        tree=name,
-        part="-A" if build.kind == "all" else "-B",
-        besides=(buildinfo_name(build),),
-        directory=parent,
-        options=build.options,
-        tests=build.tests,
-        sandbox=build.sandbox,
-        limits=build.limits,
-    )
-
-
-def packages_build(
-    *,
-    purl: str,
-    targets: tuple[str, ...],
-    source: Source,
-    inputs: tuple[Input, ...],
-    toolchain: EnvironmentRef,
-    unpack: tuple[tuple[str, ...], ...],
-    tree: str,
-    part: Literal["-A", "-B", "-b"],
-    sandbox: str,
-    limits: Limits,
-    besides: tuple[str, ...] = (),
-    directory: str = PLACE,
-    options: tuple[str, ...] = (),
-    tests: bool = False,
-) -> BuildDefinition:
-    """One run of ``dpkg-buildpackage``.
-
-    Args:
-        purl: Of the source package.
-        targets: File names of the packages that it is to give.
-        source: What is built, for the statement.
-        inputs: What :attr:`unpack` unpacks, and all else that the build sees.
-        toolchain: The environment, with the build dependencies.
-        unpack: Commands that make the tree.
-        tree: Its directory, below that of the build.
-        part: Which packages ``dpkg-buildpackage`` builds.
-        sandbox: In which it runs.
-        limits: What it may use.
-        besides: Files that are handed over if they are there.
-        directory: Of the build.
-        options: Of ``DEB_BUILD_OPTIONS``, besides the usual ones.
-        tests: Whether the source's tests are run.
-    """
-    words = (*(() if tests else ("nocheck",)), "parallel=1", *options)
-    return BuildDefinition(
-        build_type=BUILD_TYPE,
-        purl=purl,
-        targets=targets,
-        source=source,
-        inputs=inputs,
-        toolchain=toolchain,
-        commands=(*unpack, ("/bin/sh", "-ec", _BUILD, "build", "--source", tree, part, *targets, *besides)),
+        commands=(unpack, *rename, *prepend, run),
         environment=_ENVIRONMENT | {"DEB_BUILD_OPTIONS": " ".join(words)},
-        directory=directory,
+        directory=parent,
         umask="0022",
-        sandbox=sandbox,
-        limits=limits,
+        sandbox=build.sandbox,
+        limits=build.limits.replace(disk_bytes=max(build.limits.disk_bytes, 4 << 30)),
     )
 
 

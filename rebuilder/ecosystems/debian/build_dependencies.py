@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.archive import SignedIndex, SignedRelease
 from rebuilder.ecosystems.debian.context import PlanningContext
-from rebuilder.ecosystems.debian.index import IndexEntryError, SourcePackage, indexed_file
+from rebuilder.ecosystems.debian.index import SourcePackage, indexed_file
 from rebuilder.ecosystems.debian.pinned_packages import Pin, PinnedPackage, pinned_packages, preferences
-from rebuilder.ecosystems.debian.relations import RelationError, wanted
+from rebuilder.ecosystems.debian.relations import wanted
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, unsupported
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.environments.sources import without_password
 from rebuilder.errors import SandboxFaultError
@@ -218,9 +219,9 @@ def _wanted(
             )
             for kind in ("build-depends", "build-conflicts")
         )
-    except RelationError as error:
+    except MalformedStanzaError as error:
         sentence = f"The build dependencies of {source.name} {source.version} cannot be used: {error}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
+        raise unsupported(sentence) from None
     return _Wanted(depends, conflicts)
 
 
@@ -251,7 +252,7 @@ class _Question(NamedTuple):
         packages = sorted(self._packages(text), key=lambda each: (each.package.name, each.package.architecture))
         if len(packages) > MOST_PACKAGES or sum(each.size for each in packages) > MOST_BYTES:
             sentence = f"A build wants {len(packages):,} packages beside its environment, which is more than is taken."
-            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+            raise unsupported(sentence)
         removed = _REMOVED.search(text)
         return Resolution(
             packages=tuple(packages),
@@ -325,9 +326,8 @@ class _Question(NamedTuple):
                 release = self.releases[int(found["archive"])]
                 try:
                     file = indexed_file(unquote(found["path"]), found["size"], found["sha256"])
-                except IndexEntryError as error:
-                    sentence = f"{name} {version}, a build dependency, cannot be used: {error}."
-                    raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
+                except MalformedStanzaError as error:
+                    raise unsupported(f"{name} {version}, a build dependency, cannot be used: {error}.") from None
                 uri, origin = without_password(self.context.archive.address(release, file)), "index"
             yield BuildPackage(
                 package=Package(
@@ -348,9 +348,9 @@ class _Question(NamedTuple):
             said = next((line for line in lines if line.startswith("E: ")), "nothing")
             sentence = f"apt cannot choose build dependencies. It said: {clipped(said)}"
             if self.pins and said.startswith(_NO_WAY):  # what a published file names stops nothing
-                return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.MISSING_REQUIREMENT)
+                return inputs_missing(sentence, Cause.MISSING_REQUIREMENT)
             return SandboxFaultError(sentence)
         more = f" and {len(unmet) - 3} more" if len(unmet) > 3 else ""
         where = self.releases[0].archive.suite if self.releases else "no suite"
         sentence = f"Build dependencies cannot be met in {where}: {'; '.join(unmet[:3])}{more}."
-        return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.MISSING_REQUIREMENT)
+        return inputs_missing(sentence, Cause.MISSING_REQUIREMENT)

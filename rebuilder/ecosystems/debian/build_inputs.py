@@ -13,7 +13,7 @@ from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import IndexedFile, SourceName, SourcePackage, source_package, written_dsc
 from rebuilder.ecosystems.debian.snapshot import UNNAMED
 from rebuilder.ecosystems.in_vain import lacking
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
 from rebuilder.errors import (
@@ -84,7 +84,7 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
     """
     if resolution.removed:
         sentence = f"Its build dependencies want {', '.join(resolution.removed[:5])} removed from {base.name}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence, Cause.NOT_SUPPORTED)
+        raise unsupported(sentence, Cause.NOT_SUPPORTED)
     if not resolution.packages:
         return base
     files = [
@@ -106,7 +106,7 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
     except InstallationLimitError as error:
         raise NotRebuildable(Verdict.TIMED_OUT, str(error), Cause.RESOURCE_LIMIT) from error
     except PackageInstallationError as error:
-        raise NotRebuildable(Verdict.UNSUPPORTED, str(error), Cause.NOT_SUPPORTED) from error
+        raise unsupported(str(error), Cause.NOT_SUPPORTED) from error
 
 
 def check_size(file: IndexedFile, most: int) -> None:
@@ -116,8 +116,7 @@ def check_size(file: IndexedFile, most: int) -> None:
         NotRebuildable: it is.
     """
     if file.size > most:
-        sentence = f"{file.name} has {file.size:,} bytes; files up to {most:,} bytes are taken."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(f"{file.name} has {file.size:,} bytes; files up to {most:,} bytes are taken.")
 
 
 def _all_fetched(

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from rebuilder import deb822
-from rebuilder.ecosystems.debian.index import IndexEntryError, SourceName, listed
+from rebuilder.deb822 import MalformedStanzaError
+from rebuilder.ecosystems.debian.index import SourceName, listed
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version, parsed, without_rebuild
 from rebuilder.model.value import Sha256
@@ -36,10 +37,6 @@ _OPTION = re.compile(
 )
 _PROFILE = re.compile(r"nobiarch|nocheck|nodoc|nogolang|nojava|nolua|noperl|nopython|noruby|noudeb|stage[12]")
 _EPOCH = re.compile(r"[0-9]{1,11}", re.ASCII)
-
-
-class BuildInfoError(ValueError):
-    """A document that cannot be used; ``str()`` is the end of a sentence."""
 
 
 class BuiltFile(NamedTuple):
@@ -83,18 +80,18 @@ def build_info(text: bytes) -> BuildInfo:
     """Read a ``.buildinfo``. The text is one without a signature.
 
     Raises:
-        BuildInfoError: it is none, contradicts itself, or is larger than any.
+        MalformedStanzaError: it is none, contradicts itself, or is larger than any.
     """
     if len(text) > BUILDINFO_BYTES:
-        raise BuildInfoError(f"it has more than {BUILDINFO_BYTES:,} bytes")
+        raise MalformedStanzaError(f"it has more than {BUILDINFO_BYTES:,} bytes")
     fields = document(text)
     if not {"source", "version", "architecture", "installed-build-depends"} <= set(fields):
-        raise BuildInfoError("it does not say which source was built, and with what")
+        raise MalformedStanzaError("it does not say which source was built, and with what")
     source, version = source_of(fields)
     architectures = tuple(fields["architecture"].split())
     build_architecture = fields.get("build-architecture", "")
     if not architectures or not all(map(is_architecture, (*architectures, build_architecture))):
-        raise BuildInfoError("it names an architecture that is none")
+        raise MalformedStanzaError("it names an architecture that is none")
     path, environment = fields.get("build-path"), dict(_variables(fields.get("environment", "")))
     allowed = {name: value for name, value in environment.items() if _allowed(name, value)}
     safe = path if path is not None and _is_build_path(path, source) else None
@@ -115,31 +112,26 @@ def document(text: bytes) -> dict[str, str]:
     """The fields of a document that is one stanza; names in small letters.
 
     Raises:
-        BuildInfoError: it is none, or more than one.
+        MalformedStanzaError: it is none, or more than one.
     """
-    try:
-        first, *more = deb822.stanzas(text)
-        if more:
-            raise BuildInfoError("it has more than one paragraph")
-        return deb822.fields(first)
-    except deb822.MalformedStanzaError as error:
-        raise BuildInfoError(str(error)) from None
-    except ValueError:
-        raise BuildInfoError("there is nothing in it") from None
+    found = list(deb822.stanzas(text))
+    if len(found) != 1:
+        raise MalformedStanzaError("it has more than one paragraph" if found else "there is nothing in it")
+    return deb822.fields(found[0])
 
 
 def source_of(fields: Mapping[str, str]) -> tuple[SourceName, str]:
     """The source package that a document names, and the version that was built of it.
 
     Raises:
-        BuildInfoError: they are no names and versions, or two versions that do not belong together.
+        MalformedStanzaError: they are no names and versions, or two versions that do not belong together.
     """
     version, named = fields.get("version", ""), _SOURCE.fullmatch(fields.get("source", ""))
     source = SourceName(named["name"], named["version"] or version) if named else SourceName("", "")
     if not (is_name(source.name) and is_version(source.version) and is_version(version)):
-        raise BuildInfoError("it names no source package and version as Debian's have")
+        raise MalformedStanzaError("it names no source package and version as Debian's have")
     if source.version not in {version, without_rebuild(version)}:
-        raise BuildInfoError(f"{version} is no build of the source version {source.version}")
+        raise MalformedStanzaError(f"{version} is no build of the source version {source.version}")
     return source, version
 
 
@@ -147,32 +139,29 @@ def checksums(fields: Mapping[str, str]) -> tuple[BuiltFile, ...]:
     """The files that a document lists with their SHA-256.
 
     Raises:
-        BuildInfoError: there are none, a name leads into another directory, or a line is none.
+        MalformedStanzaError: there are none, a name leads into another directory, or a line is none.
     """
-    try:
-        files = list(listed(fields.get("checksums-sha256", "")))
-    except IndexEntryError as error:
-        raise BuildInfoError(str(error)) from None
+    files = list(listed(fields.get("checksums-sha256", "")))
     if not files:
-        raise BuildInfoError("it lists no files with SHA-256")
+        raise MalformedStanzaError("it lists no files with SHA-256")
     if not all(_SIZE.fullmatch(size) and _SHA256.fullmatch(sha256) for _, size, sha256 in files):
-        raise BuildInfoError("a file in it has no size or no SHA-256")
+        raise MalformedStanzaError("a file in it has no size or no SHA-256")
     return tuple(BuiltFile(name, int(size), Sha256(sha256)) for name, size, sha256 in files)
 
 
 def _installed(text: str) -> Iterator[InstalledPackage]:
     seen: set[tuple[str, str | None]] = set()
     if text.count(",") > MOST_INSTALLED:
-        raise BuildInfoError(f"it names more than {MOST_INSTALLED:,} packages that were installed")
+        raise MalformedStanzaError(f"it names more than {MOST_INSTALLED:,} packages that were installed")
     for each in filter(None, map(str.strip, text.replace("\n", " ").split(","))):
         found = _INSTALLED.fullmatch(each)
         if found is None or not is_name(found["name"]) or not is_version(found["version"]):
-            raise BuildInfoError(f"it has an installed package in no form that is known ({each[:60]!r})")
+            raise MalformedStanzaError(f"it has an installed package in no form that is known ({each[:60]!r})")
         architecture = found["architecture"]
         if architecture is not None and not is_architecture(architecture):
-            raise BuildInfoError(f"{architecture[:60]!r} is no architecture")
+            raise MalformedStanzaError(f"{architecture[:60]!r} is no architecture")
         if (found["name"], architecture) in seen:
-            raise BuildInfoError(f"it has {found['name']} installed twice")
+            raise MalformedStanzaError(f"it has {found['name']} installed twice")
         seen.add((found["name"], architecture))
         yield InstalledPackage(found["name"], architecture, found["version"])
 
@@ -180,11 +169,11 @@ def _installed(text: str) -> Iterator[InstalledPackage]:
 def _variables(text: str) -> Iterator[tuple[str, str]]:
     lines = [each for each in text.split("\n") if each]
     if len(lines) > _MOST_VARIABLES:
-        raise BuildInfoError(f"it has more than {_MOST_VARIABLES} variables")
+        raise MalformedStanzaError(f"it has more than {_MOST_VARIABLES} variables")
     for line in lines:
         found = _VARIABLE.fullmatch(line)
         if found is None:
-            raise BuildInfoError(f"a line of its environment is none ({line[:60]!r})")
+            raise MalformedStanzaError(f"a line of its environment is none ({line[:60]!r})")
         yield found["name"], found["value"].replace('\\"', '"')
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from rebuilder import deb822
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.archive import DebianArchive, SignedIndex, SignedRelease
 from rebuilder.ecosystems.debian.index import (
     BinaryPackage,
-    IndexEntryError,
     SourceName,
     SourcePackage,
     binary_package,
@@ -146,7 +146,7 @@ class Candidates:
         names = {*source.fields.get("binary", "").replace("\n", " ").replace(",", " ").split(), package.name}
         try:
             every = [binary_package(each) for _, each in deb822.found_any(archive.text(index), b"Package", names)]
-        except IndexEntryError as error:
+        except MalformedStanzaError as error:
             raise _unusable(package.name, index, error) from None
         found = {
             each.name: each
@@ -187,18 +187,18 @@ def _in(archive: DebianArchive, index: SignedIndex, name: str, *, earlier: bool)
     try:
         for package in binary_packages(archive.text(index), name):
             yield Candidate(package, index, earlier)
-    except IndexEntryError as error:
+    except MalformedStanzaError as error:
         raise _unusable(name, index, error) from None
 
 
 def _source_in(archive: DebianArchive, index: SignedIndex, wanted: SourceName) -> SourcePackage | None:
     try:
         return source_package(archive.text(index), wanted)
-    except IndexEntryError as error:
+    except MalformedStanzaError as error:
         raise _unusable(wanted.name, index, error) from None
 
 
-def _unusable(name: str, index: SignedIndex, error: IndexEntryError) -> UnavailableError:
+def _unusable(name: str, index: SignedIndex, error: MalformedStanzaError) -> UnavailableError:
     return UnavailableError(
         f"The entry of {name} in {index.path} of {index.release.archive.suite} cannot be used: {error}."
     )

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.buildinfo import (
     BUILDINFO_BYTES,
     BuildInfo,
-    BuildInfoError,
     BuiltFile,
     build_info,
     checksums,
@@ -136,7 +136,7 @@ def _of_source(text: bytes, path: Path, notes: tuple[str, ...], candidates: Cand
     files = {(each.name, each.size, each.sha256) for each in checksums(fields)}
     names = _names(fields.get("binary", ""))
     if not names or not all(map(is_name, names)):
-        raise BuildInfoError("it does not name the packages that are built from it")
+        raise MalformedStanzaError("it does not name the packages that are built from it")
     nobody = f"No list of the archive has packages that were built from {source.name} {source.version}."
     first = next(filter(None, (_built_from(source, each, candidates) for each in names[:_MOST_TRIED])), None)
     signed = candidates.source(first[0]) if first else None

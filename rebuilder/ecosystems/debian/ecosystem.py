@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from rebuilder import deb822
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.build_inputs import check_size, lacking_now
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.documents import given_build_info, opened, subjects_in
 from rebuilder.ecosystems.debian.hypotheses import case_of, infer
-from rebuilder.ecosystems.debian.index import BinaryPackage, IndexEntryError, SourcePackage, listed
+from rebuilder.ecosystems.debian.index import BinaryPackage, SourcePackage, listed
 from rebuilder.ecosystems.debian.planning import Planner
 from rebuilder.ecosystems.debian.project import project_builds
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, NO_UDEBS, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.notebook import Notebook
-from rebuilder.ecosystems.obstacles import NotRebuildable, or_obstacle, planned
+from rebuilder.ecosystems.obstacles import NotRebuildable, or_obstacle, planned, unsupported
 from rebuilder.ecosystems.protocol import Ecosystem, StepTask
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
@@ -274,20 +275,17 @@ def check_control(inspection: Inspection, package: BinaryPackage) -> None:
     """
     if not inspection.readable:
         why = inspection.problems[-1] if inspection.problems else "It is malformed."
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{package.file.name} cannot be read to its end: {why}")
+        raise unsupported(f"{package.file.name} cannot be read to its end: {why}")
     if inspection.format != "deb":
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{package.file.name} is no Debian package.")
+        raise unsupported(f"{package.file.name} is no Debian package.")
     try:
         fields = deb822.fields(inspection.texts.get("control.tar/control", ""))
-    except deb822.MalformedStanzaError as error:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED, f"The control file of {package.file.name} is none: {error}."
-        ) from None
+    except MalformedStanzaError as error:
+        raise unsupported(f"The control file of {package.file.name} is none: {error}.") from None
     said = tuple(fields.get(each, "") for each in ("package", "version", "architecture"))
     if said != (package.name, package.version, package.architecture):
         shown = clipped(" ".join(said)) or "nothing"
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"The package says of itself that it is {shown}; the signed list says {package.name} {package.version} "
             f"{package.architecture}.",
         )
@@ -304,7 +302,7 @@ def dsc_findings(dsc: bytes, source: SourcePackage, maintainers: Path) -> Iterat
         fields = deb822.fields(text)
         ours = {(each.name, each.size, each.sha256) for each in source.files if each != source.dsc}
         theirs = {(name, int(size), sha256) for name, size, sha256 in listed(fields.get("checksums-sha256", ""))}
-    except (deb822.MalformedStanzaError, IndexEntryError, ValueError) as error:
+    except ValueError as error:
         yield f"Its .dsc is not used: {error}."
         return
     if (fields.get("source"), fields.get("version")) != (source.name, source.version) or ours != theirs:

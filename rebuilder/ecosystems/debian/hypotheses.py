@@ -32,9 +32,9 @@ from rebuilder.ecosystems.debian.documents import given_build_info
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
 from rebuilder.ecosystems.debian.pinned_packages import Pin
 from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, traces_of
-from rebuilder.ecosystems.debian.subject import file_name, release_purl
+from rebuilder.ecosystems.debian.subject import file_name
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, other_versions
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, unsupported
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Level
@@ -146,15 +146,13 @@ def case_of(planner: Planner, evidence: Evidence) -> Case:
     source = planner.candidates.source(candidate) if candidate is not None else None
     if candidate is None or source is None:
         sentence = "The signed lists that it was found in are not to be had any more."
-        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+        raise inputs_missing(sentence, Cause.SOURCE_UNAVAILABLE)
     package = candidate.package
     if package.architecture not in {"all", planner.architecture}:
-        sentence = f"Packages for {package.architecture} are not built on a machine of {planner.architecture}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(f"Packages for {package.architecture} are not built on a machine of {planner.architecture}.")
     if candidate.suite not in planner.context.releases:
         known = ", ".join(planner.context.releases)
-        sentence = f"There is no build environment of {candidate.suite}; there is one of {known}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(f"There is no build environment of {candidate.suite}; there is one of {known}.")
     siblings = planner.candidates.siblings(candidate, source)
     version = f"{source.version}{package.rebuild or ''}"
     return Case(
@@ -366,8 +364,7 @@ def _elsewhere(case: Case, way: Way) -> Iterator[Repair]:
         releases = planner.context.archive.releases(suite)
         found = planner.candidates.versions(releases, package.name, planner.architecture)
         if any(each.package.file.sha256 == package.file.sha256 for each in found):
-            sentence = f"{suite} has the very same file."
-            yield Repair(Way(suite, options=way.options, directory=way.directory), sentence)
+            yield Repair(Way(suite, options=way.options, directory=way.directory), f"{suite} has the very same file.")
 
 
 def _differs_without_updates(case: Case, way: Way) -> bool:
@@ -418,12 +415,10 @@ def _hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
 def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
     room, resolution = case.room(way)
     source, package, planner = case.source, case.candidate.package, case.planner
-    limits = planner.limits.replace(disk_bytes=max(planner.limits.disk_bytes, 4 << 30))
     described = case.evidence.source
     assert described is not None  # noqa: S101 - a step from it has one
     version = f"{source.version}{package.rebuild or ''}"
     build = DebianBuild(
-        purl=f"{release_purl(source.name, source.version)}?arch=source",
         targets=case.targets,
         source=SourceName(source.name, source.version),
         described=described,
@@ -432,7 +427,7 @@ def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
         version=version,
         architecture="all" if case.part == "all" else planner.architecture,
         environment=room.ref,
-        limits=limits,
+        limits=planner.limits,
         sandbox=planner.context.sandbox,
         entry=_entry(case),
         options=way.options,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rebuilder import deb822
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version, without_rebuild
 from rebuilder.model.value import Sha256
@@ -17,10 +18,6 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_%:-]*", re.ASCII)
 _SOURCE = re.compile(r"(?P<name>\S+)(?: \((?P<version>\S+)\))?")
 _USING = re.compile(r"\s*(?P<name>\S+) \(= (?P<version>[^\s)]+)\)\s*")
 _MOST_FILES = 1000
-
-
-class IndexEntryError(ValueError):
-    """An entry that cannot be used; ``str()`` is the end of a sentence."""
 
 
 class IndexedFile(NamedTuple):
@@ -78,7 +75,7 @@ def binary_packages(data: bytes, name: str) -> Iterator[BinaryPackage]:
     """The entries of a package in a list of binary packages, in its order.
 
     Raises:
-        IndexEntryError: one cannot be used.
+        MalformedStanzaError: one cannot be used.
     """
     for stanza in deb822.found(data, b"Package", name.encode()):
         yield binary_package(stanza)
@@ -88,16 +85,16 @@ def binary_package(stanza: bytes) -> BinaryPackage:
     """One entry of a list of binary packages.
 
     Raises:
-        IndexEntryError: it cannot be used.
+        MalformedStanzaError: it cannot be used.
     """
-    fields = _fields(stanza)
+    fields = deb822.fields(stanza)
     name, version, architecture = (fields.get(each, "") for each in ("package", "version", "architecture"))
     if not (is_name(name) and is_version(version) and is_architecture(architecture)):
-        raise IndexEntryError("it has no name, version and architecture as Debian's packages have")
+        raise MalformedStanzaError("it has no name, version and architecture as Debian's packages have")
     source = _SOURCE.fullmatch(fields.get("source", name))
     from_source = SourceName(source["name"], source["version"] or version) if source else SourceName("", "")
     if not is_name(from_source.name) or not is_version(from_source.version):
-        raise IndexEntryError("its source is named in no form that is known")
+        raise MalformedStanzaError("its source is named in no form that is known")
     return BinaryPackage(
         name=name,
         version=version,
@@ -112,10 +109,10 @@ def source_package(data: bytes, wanted: SourceName) -> SourcePackage | None:
     """One source package in a list of them; None where it is not there.
 
     Raises:
-        IndexEntryError: it cannot be used.
+        MalformedStanzaError: it cannot be used.
     """
     for stanza in deb822.found(data, b"Package", wanted.name.encode()):
-        fields = _fields(stanza)
+        fields = deb822.fields(stanza)
         if fields.get("version") == wanted.version:
             return _source(fields)
     return None
@@ -126,7 +123,7 @@ def _source(fields: dict[str, str]) -> SourcePackage:
     rows = listed(fields.get("checksums-sha256", ""))
     files = tuple(indexed_file(f"{directory}/{name}", size, sha256) for name, size, sha256 in rows)
     if not files:
-        raise IndexEntryError("it lists no files with SHA-256")
+        raise MalformedStanzaError("it lists no files with SHA-256")
     return SourcePackage(fields["package"], fields["version"], files, fields)
 
 
@@ -134,16 +131,16 @@ def listed(lines: str) -> Iterator[tuple[str, str, str]]:
     """Name, size and digest of each file in a field such as ``Checksums-Sha256``.
 
     Raises:
-        IndexEntryError: a name leads into another directory, is there twice, or a line is none.
+        MalformedStanzaError: a name leads into another directory, is there twice, or a line is none.
     """
     seen: set[str] = set()
     for number, line in enumerate(filter(None, lines.split("\n"))):
         words = line.split()
         if len(words) != 3 or number >= _MOST_FILES:
-            raise IndexEntryError("a line of its list of files is none")
+            raise MalformedStanzaError("a line of its list of files is none")
         digest, size, name = words
         if not _PART.fullmatch(name) or name in seen:
-            raise IndexEntryError(f"it names a file {name[:80]!r}, which is no plain name or stands there twice")
+            raise MalformedStanzaError(f"it names a file {name[:80]!r}, which is no plain name or stands there twice")
         seen.add(name)
         yield name, size, digest
 
@@ -170,7 +167,7 @@ def _using(fields: dict[str, str]) -> Iterator[SourceName]:
         for each in filter(str.strip, fields.get(field, "").replace("\n", " ").split(",")):
             found = _USING.fullmatch(each)
             if found is None or not is_name(found["name"]) or not is_version(found["version"]):
-                raise IndexEntryError(
+                raise MalformedStanzaError(
                     f"what it was built with is named in no form that is known ({each.strip()[:60]!r})"
                 )
             yield SourceName(found["name"], found["version"])
@@ -180,18 +177,11 @@ def indexed_file(path: str, size: str, sha256: str) -> IndexedFile:
     """A file of the archive as a list has it.
 
     Raises:
-        IndexEntryError: its place leads out of the archive, or its size or digest is none.
+        MalformedStanzaError: its place leads out of the archive, or its size or digest is none.
     """
     parts = path.split("/")
     if not all(map(_PART.fullmatch, parts)):
-        raise IndexEntryError(f"the place {path[:80]!r} of its file is none in the archive")
+        raise MalformedStanzaError(f"the place {path[:80]!r} of its file is none in the archive")
     if not _NUMBER.fullmatch(size) or not _SHA256.fullmatch(sha256):
-        raise IndexEntryError("its file has no size or no SHA-256")
+        raise MalformedStanzaError("its file has no size or no SHA-256")
     return IndexedFile(parts[-1], path, int(size), Sha256(sha256))
-
-
-def _fields(stanza: bytes) -> dict[str, str]:
-    try:
-        return deb822.fields(stanza)
-    except deb822.MalformedStanzaError as error:
-        raise IndexEntryError(str(error)) from None

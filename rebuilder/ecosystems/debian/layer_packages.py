@@ -12,8 +12,9 @@ from contextlib import suppress
 from functools import partial
 
 from rebuilder import deb822
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.archive import DebianArchive
-from rebuilder.ecosystems.debian.index import IndexedFile, IndexEntryError, binary_package
+from rebuilder.ecosystems.debian.index import IndexedFile, binary_package
 from rebuilder.ecosystems.debian.subject import file_name
 from rebuilder.environments.protocol import LayerPackage
 from rebuilder.errors import BuildEnvironmentError, FetchMismatchError, FileGoneError, UsageError
@@ -52,7 +53,7 @@ def _directories(archive: DebianArchive, wanted: Specification) -> Mapping[str, 
     for release in releases:
         for index in archive.indices(release, f"binary-{archive.settings.architecture}/Packages"):
             for name, stanza in deb822.found_any(archive.text(index), b"Package", found):
-                with suppress(IndexEntryError):
+                with suppress(MalformedStanzaError):
                     address = archive.address(release, binary_package(stanza).file)
                     found[name][address.rpartition("/")[0]] = None
     return {name: list(each) for name, each in found.items()}

@@ -14,25 +14,24 @@ from itertools import chain
 from typing import NamedTuple
 
 from rebuilder import deb822
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.archive import SignedIndex, SignedRelease
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import (
     BinaryPackage,
     IndexedFile,
-    IndexEntryError,
     binary_package,
     indexed_file,
 )
-from rebuilder.ecosystems.debian.relations import RelationError, relations
+from rebuilder.ecosystems.debian.relations import relations
 from rebuilder.ecosystems.debian.subject import architecture_of, file_name
 from rebuilder.ecosystems.inspection import inspect
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, unsupported
 from rebuilder.environments.sources import without_password
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment import Origin
 from rebuilder.model.value import Sha256, Sha256Field, Value
-from rebuilder.model.verdict import Verdict
 
 _MOST = 2000
 """Packages that are looked for outside of the lists of a suite."""
@@ -106,7 +105,7 @@ def pinned_packages(
         absent = [each for each in waiting if (each.name, each.version) not in found and not search.listed(each)]
         if len(found) + len(absent) > _MOST:
             sentence = f"More than {_MOST:,} build dependencies are in no list of the archive any more."
-            raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+            raise inputs_missing(sentence, Cause.SOURCE_UNAVAILABLE)
         kept, waiting = search.kept(absent), []
         for pin in absent:
             package = kept.get(pin) or search.elsewhere(pin)
@@ -147,7 +146,7 @@ def _missing(pin: Pin) -> NotRebuildable:
         f"The build dependency {pin.name} {pin.version} is not to be had: no list of the archive that is or was seen "
         "here has it, and neither the archive's pool nor a snapshot that is asked has such a file."
     )
-    return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    return inputs_missing(sentence, Cause.SOURCE_UNAVAILABLE)
 
 
 class _Search:
@@ -187,9 +186,8 @@ class _Search:
     def _package(index: SignedIndex, name: str, stanza: bytes) -> BinaryPackage:
         try:
             return binary_package(stanza)
-        except IndexEntryError as error:
-            sentence = f"The entry of {name} in {index.path} cannot be used: {error}."
-            raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
+        except MalformedStanzaError as error:
+            raise unsupported(f"The entry of {name} in {index.path} cannot be used: {error}.") from None
 
     def kept(self, pins: Sequence[Pin]) -> dict[Pin, PinnedPackage]:
         """Those of the pins that a list has which was verified before; one pass over each, the newest first.
@@ -212,7 +210,7 @@ class _Search:
                 names = {name for name, each in wanted.items() if self._may_have(index, name, each)}
                 seen: dict[str, list[str]] = {name: [] for name in names}
                 for name, stanza in deb822.found_any(archive.text(index), b"Package", names) if names else ():
-                    with suppress(IndexEntryError):
+                    with suppress(MalformedStanzaError):
                         package = binary_package(stanza)
                         seen[name].append(package.version)
                         for pin in wanted[name]:
@@ -241,7 +239,7 @@ class _Search:
                 path = f"{directory}/{file_name(pin.name, pin.version, architecture)}"
                 try:
                     uri = self._context.archive.address(index.release, indexed_file(path, "0", "0" * 64))
-                except IndexEntryError:
+                except MalformedStanzaError:
                     continue
                 found = self._lying(pin, path, uri, "pool", partial(self._from_pool, uri))
                 if found is not None:
@@ -288,11 +286,10 @@ class _Search:
         stanza = _stanza(known["control"], file)
         try:
             package = binary_package(stanza)
-        except IndexEntryError as error:
-            raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.name} of the {origin} cannot be used: {error}.") from None
+        except MalformedStanzaError as error:
+            raise unsupported(f"{file.name} of the {origin} cannot be used: {error}.") from None
         if (package.name, package.version, package.architecture) != (pin.name, pin.version, architecture):
-            sentence = f"{file.name} of the {origin} is another package than its name says."
-            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+            raise unsupported(f"{file.name} of the {origin} is another package than its name says.")
         return PinnedPackage(pin.name, pin.version, architecture, file, without_password(uri), origin, stanza)
 
 
@@ -320,6 +317,5 @@ def _same_version(package: PinnedPackage) -> Iterator[Pin]:
             for first, *others in relations(fields.get(field, "")):
                 if not others and first.operator == "=" and first.version is not None:
                     yield Pin(name=first.name, version=first.version)
-    except (deb822.MalformedStanzaError, RelationError) as error:
-        sentence = f"{package.name} {package.version}, a build dependency, cannot be used: {error}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
+    except MalformedStanzaError as error:
+        raise unsupported(f"{package.name} {package.version}, a build dependency, cannot be used: {error}.") from None

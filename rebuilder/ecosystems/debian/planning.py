@@ -19,12 +19,11 @@ from rebuilder.ecosystems.debian.pinned_packages import Pin, there
 from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, plain
 from rebuilder.ecosystems.debian.version import parsed
 from rebuilder.ecosystems.notebook import Notebook
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import inputs_missing, unsupported
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Output
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS
 
 _LIMITS = PROGRAM_LIMITS.replace(memory_bytes=3 << 30)
@@ -97,9 +96,9 @@ class Planner:
             if entry is not None:
                 return entry
             sentence = f"The entry for {own.rebuild} in the changelog of {each.file.name} is none that builders write."
-            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+            raise unsupported(sentence)
         sentence = f"No package of this build ({own.rebuild}) has the entry that its builder wrote into the changelog."
-        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence)
+        raise inputs_missing(sentence)
 
 
 def base_name(suite: str) -> str:

@@ -11,21 +11,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rebuilder import deb822
-from rebuilder.ecosystems.debian.build import packages_build, unpacked
+from rebuilder.deb822 import MalformedStanzaError
+from rebuilder.ecosystems.debian.build import DebianBuild, definition, unpacked
 from rebuilder.ecosystems.debian.build_dependencies import resolve
 from rebuilder.ecosystems.debian.build_inputs import environment
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
 from rebuilder.ecosystems.debian.planning import Planner, base_name
-from rebuilder.ecosystems.debian.relations import RelationError, is_for
+from rebuilder.ecosystems.debian.relations import is_for
 from rebuilder.ecosystems.debian.subject import file_name, is_name, release_purl
 from rebuilder.ecosystems.debian.version import is_version
 from rebuilder.ecosystems.inspection import inspect
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import unsupported
 from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.project import Project, ProjectTree
-from rebuilder.model.verdict import Verdict
 
 _TREE = "/inputs/project.tar"
 _CONTROL, _CHANGELOG = "debian/control", "debian/changelog"
@@ -69,24 +69,26 @@ def project_builds(planner: Planner, tree: ProjectTree) -> Project:
     name = SourceName(source.name, source.version)
     targets = tuple(file_name(package, source.version, architecture) for package, architecture in packaging.packages)
     top = (f"--strip-components={tree.top.count('/') + 1}", tree.top) if tree.top else ()
-    definition = packages_build(
-        purl=f"{release_purl(*name)}?arch=source",
+    build = DebianBuild(
         targets=targets,
-        source=Source(kind=SourceKind.ARCHIVE, uri=f"file:{tree.name}", digest={"sha256": tree.archive_sha256}),
-        inputs=(archive,),
-        toolchain=environment(context, base, resolution).ref,
-        unpack=(("/bin/bash", "-ec", _UNPACK, "unpack", unpacked(name), *top),),
-        tree=unpacked(name),
-        part="-b",
+        source=name,
+        described=Source(kind=SourceKind.ARCHIVE, uri=f"file:{tree.name}", digest={"sha256": tree.archive_sha256}),
+        files=(archive,),
+        kind="both",
+        version=source.version,
+        architecture=planner.architecture,
+        environment=environment(context, base, resolution).ref,
+        limits=planner.limits,
         sandbox=planner.context.sandbox,
-        limits=planner.limits.replace(disk_bytes=max(planner.limits.disk_bytes, 4 << 30)),
+        unpack=("/bin/bash", "-ec", _UNPACK, "unpack", unpacked(name), *top),
     )
+    made = definition(build)
     about = f"Built by dpkg-buildpackage in {base.name} with {len(resolution.packages)} packages of build dependencies."
     return Project(
         name=source.name,
         purl=release_purl(*name),
         hypotheses=tuple(
-            Hypothesis(name="packages", sentence=about, definition=definition, filename=each) for each in targets
+            Hypothesis(name="packages", sentence=about, definition=made, filename=each) for each in targets
         ),
         notes=(about, *note, *resolution.notes, "Packages of debugging symbols are not looked at."),
     )
@@ -96,16 +98,15 @@ def _packaging(texts: dict[str, str], tree: ProjectTree, planner: Planner) -> _P
     try:
         stanzas = list(map(deb822.fields, deb822.stanzas(texts.get(_CONTROL, "").encode())))
         packages = tuple(_built(stanzas[1:], planner.architecture))
-    except (deb822.MalformedStanzaError, RelationError) as error:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{_CONTROL} of {tree.name} cannot be used: {error}.") from None
+    except MalformedStanzaError as error:
+        raise unsupported(f"{_CONTROL} of {tree.name} cannot be used: {error}.") from None
     entry, fields = _ENTRY.match(texts.get(_CHANGELOG, "").lstrip("\ufeff\n")), next(iter(stanzas), {})
     named = fields.get("source", "")
     if entry is None or entry["source"] != named or not is_name(named) or not is_version(entry["version"]):
         sentence = f"{_CHANGELOG} of {tree.name} does not begin with a version of what {_CONTROL} calls its source."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(sentence)
     if not packages:
-        sentence = f"{_CONTROL} of {tree.name} has no package that is built on {planner.architecture}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(f"{_CONTROL} of {tree.name} has no package that is built on {planner.architecture}.")
     # What either part of a build wants is wanted when both are built in one.
     both = {
         kind: ", ".join(filter(None, (fields.get(f"{kind}{end}", "").strip(", \n") for end in ("", "-indep", "-arch"))))
@@ -134,8 +135,7 @@ def _suite(planner: Planner, packaging: _Packaging) -> tuple[str, tuple[str, ...
     there = list(planner.suites(""))
     if not there:
         known = ", ".join(planner.context.releases)
-        sentence = f"No mirror in apt's settings has a release that there is a build environment of ({known})."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(f"No mirror in apt's settings has a release that there is a build environment of ({known}).")
     named = [each.partition("-")[0] for each in packaging.suites]
     wanted = next((each for each in named if each in there), None)
     if wanted is not None:

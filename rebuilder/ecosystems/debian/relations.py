@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.version import is_version
 
 MOST = 5000
@@ -25,10 +26,6 @@ _ALTERNATIVE = re.compile(
 )
 _CPU = {"armel": "arm", "armhf": "arm", "x32": "amd64"}
 _PROFILES = re.compile(r"<([^>]*)>")
-
-
-class RelationError(ValueError):
-    """A relationship that is none; ``str()`` is the end of a sentence."""
 
 
 class Relation(NamedTuple):
@@ -65,10 +62,10 @@ def relations(field: str) -> Iterator[tuple[Relation, ...]]:
     """What a field asks for: alternatives, one of which is enough.
 
     Raises:
-        RelationError: it has something else in it, or more than any source package.
+        MalformedStanzaError: it has something else in it, or more than any source package.
     """
     if len(field) > _LONGEST:
-        raise RelationError("there is more than a megabyte of relationships")
+        raise MalformedStanzaError("there is more than a megabyte of relationships")
     count = 0
     for clause in " ".join(field.split()).split(","):
         if not clause.strip():
@@ -76,7 +73,7 @@ def relations(field: str) -> Iterator[tuple[Relation, ...]]:
         alternatives = tuple(map(_relation, clause.split("|")))
         count += len(alternatives)
         if count > MOST:
-            raise RelationError(f"there are more than {MOST:,} relationships")
+            raise MalformedStanzaError(f"there are more than {MOST:,} relationships")
         yield alternatives
 
 
@@ -92,7 +89,7 @@ def wanted(
         all_alternatives: Whether later alternatives stay; those for the same package as the first one always do.
 
     Raises:
-        RelationError: see :func:`relations`.
+        MalformedStanzaError: see :func:`relations`.
     """
     found = []
     for clause in relations(field):
@@ -107,7 +104,7 @@ def is_for(qualifiers: str, architecture: str) -> bool:
     """Whether what has these architectures in brackets, or profiles in angles, is wanted in a build without profiles.
 
     Raises:
-        RelationError: they are none.
+        MalformedStanzaError: they are none.
     """
     return _relation(f"package {qualifiers}").concerns(architecture)
 
@@ -115,10 +112,10 @@ def is_for(qualifiers: str, architecture: str) -> bool:
 def _relation(text: str) -> Relation:
     found = _ALTERNATIVE.fullmatch(text.strip())
     if found is None or (found["version"] is not None and not is_version(found["version"])):
-        raise RelationError(f"it has {text.strip()[:60]!r} among its relationships")
+        raise MalformedStanzaError(f"it has {text.strip()[:60]!r} among its relationships")
     architectures = tuple((found["architectures"] or "").split())
     if len({each.startswith("!") for each in architectures}) > 1:
-        raise RelationError(f"{text.strip()[:60]!r} names architectures in two ways")
+        raise MalformedStanzaError(f"{text.strip()[:60]!r} names architectures in two ways")
     groups = (tuple(group.split()) for group in _PROFILES.findall(found["profiles"]))
     name, qualifier, operator, version, *_ = found.groups()
     return Relation(name, qualifier, operator, version, architectures, tuple(filter(None, groups)))

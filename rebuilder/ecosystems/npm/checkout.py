@@ -12,14 +12,13 @@ from rebuilder.ecosystems.inspection import exactly, inspect, read_texts
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.lock_files import FORMATS
 from rebuilder.ecosystems.npm.tarball import MANIFEST, list_tarball, read_manifest
-from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
+from rebuilder.ecosystems.obstacles import source_lacks, unsupported
 from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
 from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Evidence, Inspection, MemberKind, Obstacle, normal_path
 from rebuilder.model.graph import SourceCommit
 from rebuilder.model.project import ProjectTree
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.model.verdict import Verdict
 
 _MOST_MANIFESTS = 150
 _LARGEST = 1 << 20
@@ -72,7 +71,7 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
     archive, directory = archive_input(commit.tree), commit.origin.directory
     [listing] = inspect(context, [archive], texts=_TEXTS)
     if not listing.readable:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {commit.tree.commit.sha} cannot be listed.")
+        raise unsupported(f"The files of the commit {commit.tree.commit.sha} cannot be listed.")
     texts = {normal_path(name): text for name, text in listing.texts.items()}
     at_top = read_manifest(texts.get(MANIFEST, ""))
     name = evidence.artifact.name
@@ -89,7 +88,7 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
             if large > _LARGEST
             else f"has no {MANIFEST} of {name}"
         )
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"The commit {commit.tree.commit.sha} {why}.")
+        raise unsupported(f"The commit {commit.tree.commit.sha} {why}.")
     place, manifest = found
     published = evidence.artifact_inspection
     lacks, changed = _compared(published, listing, place)
@@ -120,15 +119,15 @@ def own_checkout(context: PlanningContext, tree: ProjectTree) -> Checkout:
         NotRebuildable: its package.json cannot be read, or names no package.
     """
     if tree.checkout is None:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"The repository of {tree.name} is damaged.")
+        raise unsupported(f"The repository of {tree.name} is damaged.")
     archive, below = archive_input(tree.checkout), f"{tree.top}/" if tree.top else ""
     [listing] = inspect(context, [archive], texts=tuple(f"{below}{each}" for each in _TEXTS))
     texts = {normal_path(name).removeprefix(below): text for name, text in listing.texts.items()}
     manifest = read_manifest(texts.get(MANIFEST, ""))
     if manifest is None:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{MANIFEST} of {tree.name} is no JSON object: mend it first.")
+        raise unsupported(f"{MANIFEST} of {tree.name} is no JSON object: mend it first.")
     if not all(isinstance(manifest.get(each), str) for each in ("name", "version")):
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{MANIFEST} of {tree.name} names no package and version.")
+        raise unsupported(f"{MANIFEST} of {tree.name} names no package and version.")
     return Checkout(
         tree=CheckedOut.of(tree.checkout, top=tree.top),
         directory=tree.top,

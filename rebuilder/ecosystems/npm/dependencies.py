@@ -32,12 +32,11 @@ from rebuilder.ecosystems.npm.lock_files import (
 from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.settings import entries
 from rebuilder.ecosystems.npm.subject import precedence, tarball_name
-from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted, unsupported
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256
-from rebuilder.model.verdict import Verdict
 from rebuilder.programs.npm.loopback import ADDRESS, TARBALLS, file_name
 from rebuilder.sandbox.prepared import CLEAN_INSTALL, TOOLS
 
@@ -181,7 +180,7 @@ def dependencies(
     try:
         packages = read_lock(lock.name, lock.data)
     except LockFileError as error:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} cannot be used: {error}") from None
+        raise unsupported(f"{lock.path} cannot be used: {error}") from None
     # What Yarn patches it fetches for every machine.
     patched = {each.name for each in packages if each.origin is Origin.DIRECTORY}
     here = [each for each in packages if manager.takes_all or each.runs_on(*_MACHINE) or each.name in patched]
@@ -194,9 +193,7 @@ def dependencies(
     found, notes = _fetched(context, lock, tarballs)
     inputs = tuple(_input(context.registry, tarball, sha256) for tarball, sha256 in found)
     if sum(context.blobs.path(each.sha256).stat().st_size for each in inputs) > MOST_BYTES:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED, f"The packages of {lock.path} have more than {MOST_BYTES:,} bytes together."
-        )
+        raise unsupported(f"The packages of {lock.path} have more than {MOST_BYTES:,} bytes together.")
     text, elsewhere = _with_loopback_addresses(context.registry, lock, wanted)
     if elsewhere:
         notes = (*notes, _elsewhere(lock, elsewhere))
@@ -249,14 +246,12 @@ class _Tarball:
 def _check_origin(lock: LockFile, package: LockedPackage) -> None:
     what = f"{lock.path} takes {package.name} from"
     if package.origin is Origin.GIT:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"{what} a repository, {quoted(package.address or '')}; builds have packages of the registry only.",
             Cause.SOURCE_UNAVAILABLE,
         )
     if package.origin is Origin.ADDRESS:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"{what} the address {quoted(package.address or '')}, which is none of a registry: nothing is fetched from "
             "where a lock file says.",
             Cause.SOURCE_UNAVAILABLE,
@@ -265,11 +260,11 @@ def _check_origin(lock: LockFile, package: LockedPackage) -> None:
         path = posixpath.normpath(posixpath.join(lock.directory, package.address or ""))
         if path.startswith(("../", "/")) or path == "..":
             sentence = f"{what} {quoted(package.address or '')}, which is outside the repository."
-            raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+            raise inputs_missing(sentence, Cause.SOURCE_UNAVAILABLE)
     elif package.version is None:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names no exact version of {package.name}.")
+        raise unsupported(f"{lock.path} names no exact version of {package.name}.")
     elif len(file_name(package.name, package.version)) > _LONGEST_NAME:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names a version of {package.name} that is too long.")
+        raise unsupported(f"{lock.path} names a version of {package.name} that is too long.")
 
 
 def scope_registries(settings: str) -> dict[str, str]:
@@ -313,8 +308,7 @@ def _asked(registry: NpmRegistry, name: str) -> tuple[str, str]:
 
 
 def _of_another(what: str, host: tuple[str, str], why: str) -> NotRebuildable:
-    return NotRebuildable(
-        Verdict.INPUTS_MISSING,
+    return inputs_missing(
         f"{what} from {'://'.join(host)} and {why}: the registry in npm's settings may have another by that name.",
         Cause.SOURCE_UNAVAILABLE,
     )
@@ -330,12 +324,10 @@ def _tarballs(lock: LockFile, packages: Iterable[LockedPackage]) -> list[_Tarbal
         known = before.digests if before is not None else ()
         alike = {one.algorithm for one in known} & {one.algorithm for one in each.digests}
         if alike and not set(known) & set(each.digests):
-            sentence = f"{lock.path} binds {each.name} {each.version} to different bytes at different places."
-            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+            raise unsupported(f"{lock.path} binds {each.name} {each.version} to different bytes at different places.")
         found[key] = _Tarball(*key, strongest_first((*known, *each.digests)), optional)
     if len(found) > MOST_PACKAGES:
-        sentence = f"{lock.path} names {len(found):,} packages; builds install at most {MOST_PACKAGES:,}."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(f"{lock.path} names {len(found):,} packages; builds install at most {MOST_PACKAGES:,}.")
     return [found[key] for key in sorted(found)]
 
 
@@ -447,7 +439,7 @@ def _with_loopback_addresses(
     text = _ADDRESS.sub(replaced, lock.data.decode("utf-8", "surrogateescape"))
     if hidden := addresses.keys() - seen:
         sentence = f"{lock.path} writes the address {quoted(min(hidden))} in a way that no package manager does."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        raise unsupported(sentence)
     return text.encode("utf-8", "surrogateescape"), sorted(hosts)
 
 

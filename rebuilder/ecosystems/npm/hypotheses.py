@@ -38,7 +38,7 @@ from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, built_before, ways_to_build
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, precedence, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import MANIFEST, scripts_of
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 from rebuilder.model.comparison import Difference, Level, MemberChange
@@ -277,7 +277,7 @@ def _scripts(case: Case) -> list[BuildScripts]:
         found = ways_to_build(scripts_of(checkout.manifest), checkout.directory, above)
         before = _built_before(case) if found and checkout.directory else ()
     except UnreadableScript as reason:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"package.json is not followed: {reason}.") from None
+        raise unsupported(f"package.json is not followed: {reason}.") from None
     if before:
         first = found[0]
         behind = replace(first, name=f"{first.name}-behind-neighbours", steps=(*before, *first.steps))
@@ -381,7 +381,7 @@ def _refuse_itself(case: Case, lock: str, found: Dependencies) -> None:
     for each in found.inputs:
         if each.sha256 == sha256 or (each.version is not None and case.is_release(each.name, each.version)):
             sentence = f"{lock} installs the release itself, as {each.name} {each.version}: nothing is built from that."
-            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+            raise unsupported(sentence)
 
 
 def _label(step: ScriptStep, directory: str) -> str:

@@ -20,7 +20,7 @@ from pydantic import Field
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.node_versions import NODE
 from rebuilder.ecosystems.npm.subject import is_version, precedence
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.replayed import Replayed, told_before
@@ -174,7 +174,7 @@ def find_packers(context: PlanningContext, evidence: Evidence, before: datetime)
     facts = _read_facts(context, evidence)
     found = packers(facts, _compression(context, evidence, facts, before), before)
     if not found:
-        raise NotRebuildable(Verdict.UNSUPPORTED, _strange(facts))
+        raise unsupported(_strange(facts))
     return found
 
 

@@ -11,13 +11,12 @@ from rebuilder.ecosystems.npm.integrity import Digest
 from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.npm.subject import escaped, scope_of, tarball_name
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing
 from rebuilder.errors import UnknownProjectError
 from rebuilder.model.artifact import Document
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256
-from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs, Memo
 
@@ -197,7 +196,7 @@ class NpmRegistry:
 
 def no_tool(what: str) -> NotRebuildable:
     """That the registry lacks a tool, which says nothing about the release; ``what`` ends the sentence."""
-    return NotRebuildable(Verdict.INPUTS_MISSING, f"The npm registry that is asked has {what}.", Cause.MISSING_TOOL)
+    return inputs_missing(f"The npm registry that is asked has {what}.", Cause.MISSING_TOOL)
 
 
 def _on_registry(url: str, registry: str) -> str:

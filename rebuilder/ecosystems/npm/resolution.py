@@ -28,7 +28,7 @@ from rebuilder.ecosystems.npm.node_versions import satisfies
 from rebuilder.ecosystems.npm.packument import MEDIA_TYPE, Packument, moment
 from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.subject import is_name, is_version, precedence, tarball_name
-from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted, unsupported
 from rebuilder.errors import UnknownProjectError
 from rebuilder.foreign_json import UnreadableJson, read_json
 from rebuilder.model.attempt import Outcome, Run
@@ -135,7 +135,7 @@ def resolve(
             if rounds.conflicts or run.outcome is not Outcome.BUILD_FAILED or rounds.gone & set(missing):
                 raise _unresolved(context, run, rounds.gone & set(missing))
             rounds.conflicts = True
-    raise NotRebuildable(Verdict.UNSUPPORTED, f"npm still asked for more packages after {MOST_ROUNDS} rounds.")
+    raise unsupported(f"npm still asked for more packages after {MOST_ROUNDS} rounds.")
 
 
 class _Rounds:
@@ -207,7 +207,7 @@ class _Rounds:
     def _fetch(self, names: Iterable[str]) -> None:
         new = sorted(set(names) - self.gone)
         if len(self._entries.keys() | set(new)) > MOST_NAMES:
-            raise NotRebuildable(Verdict.UNSUPPORTED, f"Its dependencies lead to more than {MOST_NAMES:,} packages.")
+            raise unsupported(f"Its dependencies lead to more than {MOST_NAMES:,} packages.")
 
         def read(name: str) -> dict[str, Any] | None:
             own, version = self._release
@@ -366,9 +366,7 @@ def _missing(context: PlanningContext, run: Run) -> list[str]:
 def _unresolved(context: PlanningContext, run: Run, gone: set[str]) -> NotRebuildable:
     if gone:
         named = ", ".join(sorted(gone)[:3])
-        return NotRebuildable(
-            Verdict.INPUTS_MISSING, f"The registry does not have {named}, which npm needs.", Cause.SOURCE_UNAVAILABLE
-        )
+        return inputs_missing(f"The registry does not have {named}, which npm needs.", Cause.SOURCE_UNAVAILABLE)
     if run.outcome is not Outcome.BUILD_FAILED:
         return NotRebuildable(Verdict.TIMED_OUT, "npm did not come to an end choosing versions.")
     lines = context.blobs.read(Sha256(run.log_sha256)).decode("utf-8", "replace").splitlines()
@@ -378,4 +376,4 @@ def _unresolved(context: PlanningContext, run: Run, gone: set[str]) -> NotRebuil
         if each.removeprefix("| ").lower().startswith(("npm err", "npm error"))
     ]
     reason = next((each for each in said if "code" not in each.lower()), said[0] if said else "it gave no reason")
-    return NotRebuildable(Verdict.UNSUPPORTED, f"npm cannot choose versions of the dependencies: {quoted(reason)}.")
+    return unsupported(f"npm cannot choose versions of the dependencies: {quoted(reason)}.")

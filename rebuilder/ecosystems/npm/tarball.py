@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from rebuilder.ecosystems.inspection import InspectionContext
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Outcome
@@ -95,8 +95,8 @@ def list_tarball(context: InspectionContext, file: PublishedFile) -> Tarball:
     try:
         found = Tarball.model_validate(document)
     except ValidationError:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"What {file.filename} holds cannot be told.") from None
+        raise unsupported(f"What {file.filename} holds cannot be told.") from None
     context.memo.put(key, found.document())
     if found.problem is not None:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {found.problem}")
+        raise unsupported(f"{file.filename} cannot be read to its end: {found.problem}")
     return found

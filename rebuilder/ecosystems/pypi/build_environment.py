@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted
 from rebuilder.ecosystems.pypi.build_inputs import (
     PATCH_RELEASES,
     REQUIRES_RESULT,
@@ -21,6 +20,7 @@ from rebuilder.ecosystems.pypi.build_inputs import (
 )
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
+from rebuilder.ecosystems.pypi.subject import version_of
 from rebuilder.foreign_json import read_json
 from rebuilder.model.artifact import Pin, Resolution
 from rebuilder.model.attempt import Outcome, Run
@@ -119,8 +119,7 @@ def _choose(
             pass
         else:
             return used, _standing_in(chosen, Requirement(wanted.pinned))
-    raise NotRebuildable(
-        Verdict.INPUTS_MISSING,
+    raise inputs_missing(
         f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
         f"{', '.join(each.requirements)}: {quoted(problem, longest=600)}",
         Cause.NOT_SUPPORTED if _NO_WHEEL in problem else None,
@@ -144,9 +143,8 @@ def _standing_in(chosen: Chosen, pinned: Requirement) -> Chosen:
 
 def _is_beside(wanted: str, version: str) -> bool:
     """Whether two versions are releases of one series, and the first one of few that there can be."""
-    try:
-        one, other = Version(wanted), Version(version)
-    except InvalidVersion:
+    one, other = version_of(wanted), version_of(version)
+    if one is None or other is None:
         return False
     plain = wanted == ".".join(map(str, one.release)) and len(one.release) == 3
     return plain and one.release[:2] == other.release[:2] and one.micro < PATCH_RELEASES

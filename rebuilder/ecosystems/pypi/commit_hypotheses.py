@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
+from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks, unsupported
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import (
@@ -44,7 +44,6 @@ from rebuilder.model.attempt import History
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit, Step
-from rebuilder.model.verdict import Verdict
 
 _MOST_GUESSES = 3
 _LISTS_CHANGES = re.compile(r"\bpbr\b")
@@ -196,11 +195,9 @@ def _generator(targets: list[CommitTarget]) -> PackedBy | None:
 
 def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarget, history: History) -> None:
     if not target.listing.readable:
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{target.file.filename} cannot be read to its end.")
+        raise unsupported(f"{target.file.filename} cannot be read to its end.")
     if target.product is Product.SDIST and not target.file.filename.endswith(".tar.gz"):
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED, f"{target.file.filename} is not a .tar.gz archive, which is all that backends make."
-        )
+        raise unsupported(f"{target.file.filename} is not a .tar.gz archive, which is all that backends make.")
     found = (
         _wheel_candidates(case, target) if target.product is Product.WHEEL else _sdist_candidates(context, case, target)
     )

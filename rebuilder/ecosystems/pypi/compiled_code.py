@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rebuilder.compare.comparer import WITH_OBJDUMP, compare_compiled
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
 from rebuilder.ecosystems.pypi.build_inputs import SOURCE_TREE, BuildConditions, BuildInputs, build_definition
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import build_in
@@ -28,7 +28,6 @@ from rebuilder.model.binary import BinaryFormat, BinaryImage, CodeComparison
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.text import without_places
-from rebuilder.model.verdict import Verdict
 
 PROJECT = "/project"
 """Where cibuildwheel has the source in its containers, and most wheels for Linux were compiled."""
@@ -150,15 +149,15 @@ def _planned(context: PlanningContext, evidence: Evidence, maker: _Maker, code: 
     """
     if code > MOST_CODE:
         size = f"{code / 1e6:.0f} MB of code, more than the {MOST_CODE / 1e6:.0f} MB that are compiled"
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"It has {size}.")
+        raise unsupported(f"It has {size}.")
     environment = next(filter(partial(_has, maker), _environments(context, maker)), None)
     if environment is None:
-        raise NotRebuildable(Verdict.UNSUPPORTED, "No build environment here has both.")
+        raise unsupported("No build environment here has both.")
     interpreter = interpreter_in(environment.name, maker.python)
     limits = context.limits.replace(wall_seconds=min(context.limits.wall_seconds, _SECONDS))
     definition = _definition(build_in(replace(context, limits=limits), evidence, interpreter), maker)
     if any(each.sha256 == evidence.artifact.sha256 for each in definition.inputs):
-        raise NotRebuildable(Verdict.UNSUPPORTED, "Its source asks for that very file, which could then be copied.")
+        raise unsupported("Its source asks for that very file, which could then be copied.")
     return definition
 
 

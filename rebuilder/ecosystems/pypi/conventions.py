@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name, canonicalize_version
-from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.diagnosis import BUILD_FILES, RULES, mended, places, tells_time
+from rebuilder.ecosystems.pypi.subject import version_of
 from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
@@ -104,21 +104,17 @@ class PyPIConventions(Conventions):
 
     def canonical_version(self, version: str) -> str:
         """One text for ``2.0``, ``2.00`` and ``2``, which PEP 440 calls the same."""
-        try:
-            return canonicalize_version(Version(version))
-        except InvalidVersion:
-            return version
+        found = version_of(version)
+        return version if found is None else canonicalize_version(found)
 
     def version_key(self, version: str) -> Any:
         """The order of PEP 440; what is no such version comes before all that are."""
-        try:
-            return (1, Version(version))
-        except InvalidVersion:
-            return (0, super().version_key(version))
+        found = version_of(version)
+        return (0, super().version_key(version)) if found is None else (1, found)
 
     def is_version(self, text: str) -> bool:
         """Whether PEP 440 knows it."""
-        return isinstance(self.version_key(text)[1], Version)
+        return version_of(text) is not None
 
     def collect(self, path: Path, text: str, named: NamedPackages) -> None:
         """See :func:`rebuilder.ecosystems.pypi.package_lists.collect`."""

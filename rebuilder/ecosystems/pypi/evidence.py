@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.inspection import inspect
-from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted, unsupported
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.requirements import RECORD
@@ -153,18 +153,16 @@ def _source(release: Sequence[ReleaseFile]) -> PublishedFile | None:
         return None
     source = archives[0].published
     if source is None:
-        raise NotRebuildable(
-            Verdict.INPUTS_MISSING,
-            f"The index gives no SHA-256 or no usable address for the source archive {archives[0].filename}.",
+        raise inputs_missing(
+            f"The index gives no SHA-256 or no usable address for the source archive {archives[0].filename}."
         )
     return source
 
 
 def _check_size(context: PlanningContext, file: PublishedFile) -> None:
     if file.size is not None and file.size > context.max_file_bytes:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
-            f"{file.filename} has {file.size:,} bytes; files up to {context.max_file_bytes:,} bytes are taken.",
+        raise unsupported(
+            f"{file.filename} has {file.size:,} bytes; files up to {context.max_file_bytes:,} bytes are taken."
         )
 
 
@@ -234,7 +232,7 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
 def _check_readable(file: PublishedFile, listing: Inspection) -> None:
     if not listing.readable:
         why = listing.problems[-1] if listing.problems else "it is malformed."
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
+        raise unsupported(f"{file.filename} cannot be read to its end: {why}")
 
 
 class Served(NamedTuple):
@@ -291,19 +289,16 @@ def check_source(source: Inspection, filename: str) -> None:
             the sentence names the member.
     """
     if source.contradictions:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"The source archive {filename} is not unpacked: readers disagree about what it holds. "
             f"{source.contradictions[0]}",
         )
     for member in source.members:
         fault = _fault(member)
         if fault is not None:
-            raise NotRebuildable(
-                Verdict.UNSUPPORTED, f"The source archive {filename} is not unpacked: {quoted(member.name)} {fault}."
-            )
+            raise unsupported(f"The source archive {filename} is not unpacked: {quoted(member.name)} {fault}.")
     if not any(member.kind is MemberKind.FILE for member in source.members):
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"The source archive {filename} holds no files.")
+        raise unsupported(f"The source archive {filename} holds no files.")
 
 
 def has_build_script(source: Inspection) -> bool:
@@ -390,7 +385,7 @@ def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | 
     archive, submodules = archive_input(tree), submodule_inputs(tree)
     listing, *below = inspect(context, [archive, *(each for _, each, _ in submodules)], texts=texts_below(""))
     if not listing.readable or not all(each.readable for each in below):
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {tree.commit.sha} cannot be listed.")
+        raise unsupported(f"The files of the commit {tree.commit.sha} cannot be listed.")
     members = [
         each.replace(name=f"{submodule.path}/{each.name}")
         for (submodule, *_), inside in zip(submodules, below, strict=True)

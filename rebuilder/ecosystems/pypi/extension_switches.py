@@ -109,7 +109,7 @@ def extension_switches(scripts: Iterable[str]) -> tuple[tuple[Switch, ...], ...]
     Args:
         scripts: Texts of the source's own build scripts; what is no Python is passed over.
     """
-    trees = [tree for text in scripts if (tree := _parsed(text)) is not None]
+    trees = [tree for text in scripts if (tree := parsed(text)) is not None]
     try:
         found = _Scripts(trees)
         weights = found.deciding()
@@ -149,7 +149,8 @@ def switched_off(switches: Sequence[Switch]) -> str:
     )
 
 
-def _parsed(text: str) -> ast.Module | None:
+def parsed(text: str) -> ast.Module | None:
+    """A build script that nobody runs; None where it is none, or large."""
     if len(text) > _LONGEST:
         return None
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, unsupported
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools, replayed
 from rebuilder.ecosystems.pypi.candidates import Marks, by_the_clock, candidates, with_what
@@ -239,19 +239,17 @@ def _refine(context: PlanningContext, case: WheelEvidence, history: History, rea
 def _case(evidence: Evidence) -> WheelEvidence:
     wheel, source = evidence.artifact_inspection, evidence.source_inspection
     if wheel is None or source is None or evidence.source is None or evidence.source_file is None:
-        raise NotRebuildable(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
+        raise inputs_missing("The release publishes no source archive.")
     uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
     builder = _FOREIGN.get(traces.generator.name) if traces.generator is not None else None
     if builder is not None:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"The wheel was packed by {builder}, which builds from a workspace of its own: no Python build backend "
             "makes this wheel from the source archive.",
         )
     if not has_build_script(source):
-        raise NotRebuildable(
-            Verdict.INPUTS_MISSING,
+        raise inputs_missing(
             f"The source archive {evidence.source_file.filename} has neither pyproject.toml nor setup.py nor "
             "setup.cfg: nothing in it says how the wheel is built.",
             Cause.INCOMPLETE_SOURCE,
@@ -287,8 +285,7 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
         NotRebuildable: the index does not say.
     """
     if file.uploaded is None:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"The index does not say when the {what} was uploaded (PEP 700), so it is unknown which versions of its "
             "build dependencies there were.",
             Cause.NO_UPLOAD_TIME,
@@ -401,9 +398,7 @@ def _require_python_2(context: PlanningContext, case: WheelEvidence, interpreter
         raise
     except BuildEnvironmentError as error:
         problem = str(error)
-    raise NotRebuildable(
-        Verdict.UNSUPPORTED, f"Nothing here builds it with Python 2: {problem}.", Cause.MISSING_INTERPRETER
-    )
+    raise unsupported(f"Nothing here builds it with Python 2: {problem}.", Cause.MISSING_INTERPRETER)
 
 
 def build_in(context: PlanningContext, evidence: Evidence, interpreter: Interpreter) -> BuildInputs:

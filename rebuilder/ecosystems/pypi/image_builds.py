@@ -16,7 +16,6 @@ from fnmatch import fnmatchcase
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from rebuilder.compare.accounting import read_binaries
 from rebuilder.ecosystems.pypi.build_inputs import PLACES, InImage, held_tool
@@ -24,6 +23,7 @@ from rebuilder.ecosystems.pypi.command_line import ARCHITECTURE, name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, interpreter_in, supports
 from rebuilder.ecosystems.pypi.requirements import Requirements
+from rebuilder.ecosystems.pypi.subject import version_of
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.binary import Binaries, BinaryMember, Section
@@ -181,10 +181,8 @@ def _cython(published: Binaries) -> str | None:
     """The one release of Cython that compiled files name; what is no version is text of a stranger."""
     tools = (tool for each in _own(published) for image in each.facts.images for tool in image.tools)
     named = {tool.version for tool in tools if tool.name == "Cython" and tool.version is not None}
-    try:
-        return str(Version(named.pop())) if len(named) == 1 else None
-    except InvalidVersion:
-        return None
+    version = version_of(named.pop()) if len(named) == 1 else None
+    return None if version is None else str(version)
 
 
 def _own(found: Binaries) -> list[BinaryMember]:

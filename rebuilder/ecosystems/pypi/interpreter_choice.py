@@ -11,9 +11,9 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.obstacles import quoted, unsupported
+from rebuilder.ecosystems.pypi.subject import version_of
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.diagnosis import Cause
@@ -221,8 +221,7 @@ def choose(
     presented = [each for each in presented if each.released <= uploaded] or presented[-1:]
     if not supported and not presented:
         have = ", ".join(each.python for each in reversed(known))
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
+        raise unsupported(
             f"The release asks for Python {quoted(requires_python or '')}; there are environments with {have} only.",
             Cause.MISSING_INTERPRETER,
         )
@@ -308,9 +307,7 @@ def refusal(tools: Mapping[str, str], python: str) -> str | None:
     A version that cannot be read is passed over.
     """
     for name, text in tools.items():
-        try:
-            version = Version(text)
-        except InvalidVersion:
+        if (version := version_of(text)) is None:
             continue
         for limit in LIMITS:
             known = canonicalize_name(name)

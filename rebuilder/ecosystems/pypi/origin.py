@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from rebuilder.ecosystems.origins import (
     attested_origin,
@@ -20,6 +20,7 @@ from rebuilder.ecosystems.origins import (
     without_tags,
 )
 from rebuilder.ecosystems.protocol import Signed
+from rebuilder.ecosystems.pypi.subject import version_of
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceProblem
 from rebuilder.model.graph import Origin
@@ -145,12 +146,8 @@ def find_tag(tags: Mapping[str, str], project: str, version: str) -> TagFound:
     Tags spelt exactly like the version (``1.2.3``, ``v1.2.3``, ``name-1.2.3``) come before those that only mean the
     same by PEP 440 (``1.2.3.0`` is no other version than ``1.2.3``), and of either those first that name the project or
     Python (``python-v1.2.3``): a repository may hold projects of other versions, too. Several that lead to one commit
-    are as good as one; several that lead to different commits are as good as none.
-
-    Args:
-        tags: Tag to commit.
-        project: Name of the project, which tags of repositories with many projects begin with.
-        version: As published.
+    are as good as one; several that lead to different commits are as good as none. Those of repositories with many
+    projects begin with the name of one.
     """
     wanted = Version(version)
     digits = str(wanted.release[0])  # a repository may have a hundred thousand tags: most need no closer look
@@ -175,13 +172,7 @@ def _specific(tags: list[str], project: str) -> list[str]:
 
 def _means(tag: str, project: str, wanted: Version) -> bool:
     text = _FINAL.sub("", _bare(tag, project))
-    for spelling in (text, re.sub(r"(?<=[0-9])[_-](?=[0-9])", ".", text)):
-        try:
-            if Version(spelling) == wanted:
-                return True
-        except InvalidVersion:
-            continue
-    return False
+    return wanted in map(version_of, (text, re.sub(r"(?<=[0-9])[_-](?=[0-9])", ".", text)))
 
 
 def _bare(tag: str, project: str) -> str:

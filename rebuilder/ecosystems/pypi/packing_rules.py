@@ -8,9 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
-from packaging.version import InvalidVersion
-
 from rebuilder.diagnose.case import (
     FILE_NAME,
     Claim,
@@ -25,6 +22,7 @@ from rebuilder.diagnose.case import (
     pairs_shown,
     quoted,
 )
+from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.ecosystems.pypi.wheel_traces import metadata_file
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
@@ -269,13 +267,10 @@ def _versions(case: DiagnosisInput) -> tuple[str | None, str | None, bool]:
 
 def _in_name(filename: str) -> str | None:
     """The version as a file name spells it."""
-    try:
-        if filename.endswith(".whl"):
-            parse_wheel_filename(filename)
-            return filename.split("-")[1]
-        parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+    if file_version(filename) is None:
         return None
+    if filename.endswith(".whl"):
+        return filename.split("-")[1]
     return filename.removesuffix(".tar.gz").removesuffix(".zip").rpartition("-")[2]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from rebuilder.ecosystems.inspection import inspect
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import inputs_missing
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import (
     SDIST_TARGET,
@@ -38,7 +38,6 @@ from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Resolver
 from rebuilder.store.protocol import Memo
 
@@ -61,9 +60,7 @@ def project_builds(context: PlanningContext, tree: ProjectTree, index: str) -> P
     [listing] = inspect(context, [archive], texts=texts_below(tree.top))
     texts = {name.removeprefix(f"{tree.top}/"): text for name, text in listing.texts.items()}
     if not texts.keys() & {"pyproject.toml", "setup.py", "setup.cfg"}:
-        raise NotRebuildable(
-            Verdict.INPUTS_MISSING, f"{tree.name} has neither pyproject.toml nor setup.py nor setup.cfg."
-        )
+        raise inputs_missing(f"{tree.name} has neither pyproject.toml nor setup.py nor setup.cfg.")
     system = read_build_system(texts.get("pyproject.toml"))
     named = _name(texts)
     name = canonicalize_name(named or tree.name)

@@ -18,8 +18,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
-from rebuilder.ecosystems.pypi.subject import ECOSYSTEM
+from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, version_of
 from rebuilder.ecosystems.pypi.tool_versions import Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from rebuilder.foreign_json import read_json
@@ -117,8 +117,7 @@ def parse_requirements(texts: list[str]) -> tuple[Requirement, ...]:
                 f"The source asks to be built with {quoted(text)}, which is not a requirement (PEP 508).",
             ) from None
         if requirement.url is not None:
-            raise NotRebuildable(
-                Verdict.INPUTS_MISSING,
+            raise inputs_missing(
                 f"The source asks to be built with {quoted(text)}: what is at that address today need not be "
                 "what was there when the wheel was made.",
             )
@@ -132,7 +131,7 @@ def installed_backend(system: BuildSystem, generator: Generator | None, project:
     A backend that builds itself names its own version; where ``Generator`` names another one of the same project,
     the build used that, as it was installed.
     """
-    if generator is None or not _is_version(generator.version) or not system.backend_path:
+    if generator is None or not version_of(generator.version) or not system.backend_path:
         return system
     if _distribution(generator, system) != canonicalize_name(project) or _same(generator.version, version):
         return system
@@ -146,7 +145,7 @@ def packing_backend(system: BuildSystem, generator: Generator | None) -> BuildSy
 
     A frontend calls what pyproject.toml names, but commands such as ``flit build`` and ``poetry build`` do not read it.
     """
-    if generator is None or system.backend_path or not _is_version(generator.version):
+    if generator is None or system.backend_path or not version_of(generator.version):
         return system
     distribution = "poetry-core" if _is_poetry_core(generator) else _distribution(generator, system)
     backend = BACKENDS.get(distribution or "")
@@ -174,7 +173,7 @@ def packed_itself(system: BuildSystem, generator: Generator | None, project: str
         generator is not None
         and not system.backend_path
         and _distribution(generator, system) == canonicalize_name(project)
-        and _is_version(generator.version)
+        and version_of(generator.version) is not None
         and _same(generator.version, version)
     )
 
@@ -196,7 +195,7 @@ def pin_generator(
         return Requirements(texts, None, ("The wheel does not say which program packed it.",))
     distribution = _distribution(generator, system)
     said = f"{generator.name} {generator.version}"
-    if distribution is None or not _is_version(generator.version):
+    if distribution is None or not version_of(generator.version):
         return Requirements(texts, None, (f"The wheel says {quoted(said)} packed it, which is no known build tool.",))
     from_tree = bool(system.backend_path) and is_unreleased(generator.version)
     if distribution == canonicalize_name(project) and (
@@ -317,14 +316,6 @@ def _texts(value: Any) -> bool:
 
 def _leaves_tree(path: str) -> bool:
     return path.startswith(("/", "-")) or ".." in path.split("/") or not path.isprintable()
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
 
 
 RECORD = "*.dist-info/sboms/*.cdx.json"

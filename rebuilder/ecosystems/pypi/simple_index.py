@@ -15,11 +15,11 @@ from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from rebuilder.ecosystems.pypi.platform_tags import LAST, Rank, rank
-from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, file_version, release_purl
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, file_version, release_purl, version_of
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.artifact import Document, ListedFile, Listing, PublishedFile
@@ -348,10 +348,9 @@ def _moment(text: str | None) -> datetime | None:
 
 def near_versions(project: IndexProject, wanted: str) -> list[str]:
     """Up to three versions that look like ``wanted``, for a message."""
-    try:
-        release = Version(wanted).release
-    except InvalidVersion:
+    if (named := version_of(wanted)) is None:
         return []
+    release = named.release
 
     def shared(version: Version) -> int:
         same = 0

@@ -64,6 +64,14 @@ def file_version(filename: str) -> tuple[str, Version] | None:
     return name, version
 
 
+def version_of(text: str) -> Version | None:
+    """The version that a text is (PEP 440); None where it is none."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
 def release_purl(name: str, version: str) -> str:
     """Package URL of a release, with the name normalised as the ``pypi`` type asks for."""
     return PackageURL(type=ECOSYSTEM, name=canonicalize_name(name), version=version).to_string()
@@ -72,11 +80,8 @@ def release_purl(name: str, version: str) -> str:
 def _release(name: str, version: str | None, *, asked: str, filename: str | None = None) -> Subject:
     if not _NAME.fullmatch(name):
         raise UsageError(f"{quoted(name)} is not a PyPI project name.", hint=_HINT)
-    if version is not None:
-        try:
-            Version(version)
-        except InvalidVersion:
-            raise UsageError(f"{quoted(version)} is not a version of a Python package.", hint=_HINT) from None
+    if version is not None and version_of(version) is None:
+        raise UsageError(f"{quoted(version)} is not a version of a Python package.", hint=_HINT)
     return Subject(ecosystem=ECOSYSTEM, name=canonicalize_name(name), version=version, filename=filename, asked=asked)
 
 

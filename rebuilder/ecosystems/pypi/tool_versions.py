@@ -18,8 +18,8 @@ from functools import cached_property
 from itertools import groupby
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
 
+from rebuilder.ecosystems.pypi.subject import version_of
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.evidence import Inspection
 
@@ -131,9 +131,7 @@ def shadowing_wheel(shape: Shape, setuptools: str, *, required: bool) -> Bracket
         setuptools: Its version.
         required: Whether the source asks for ``wheel``; if not, a shape that its copy gives too says nothing.
     """
-    try:
-        version = Version(setuptools)
-    except InvalidVersion:
+    if (version := version_of(setuptools)) is None:
         return Bracket()
     rules: tuple[ToolRule, ...] = RECORD_RULES if _PACKS.contains(version, prereleases=True) else ()
     rules += REQUIREMENT_RULES if _WRITES_REQUIREMENTS.contains(version, prereleases=True) else ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
 from rebuilder.ecosystems.pypi.command_line import SetupCommand, name_parts, setup_command
+from rebuilder.ecosystems.pypi.extension_switches import parsed
 from rebuilder.ecosystems.pypi.requirements import (
     BuildSystem,
     Requirements,
@@ -139,7 +139,6 @@ def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:
 
 
 _MOST = 20
-_LONGEST = 1 << 18
 
 
 def with_setup_requires(found: Requirements, setup_py: str | None) -> Requirements:
@@ -160,15 +159,8 @@ def _added(found: Requirements, texts: tuple[str, ...], note: str) -> Requiremen
 
 def setup_requires(setup_py: str | None) -> tuple[str, ...]:
     """Requirements in the keyword ``setup_requires`` of a call, where they are written out; releases only."""
-    if setup_py is None or len(setup_py) > _LONGEST:
-        return ()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(setup_py)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    for node in ast.walk(tree):
+    tree = parsed(setup_py or "")
+    for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.keyword) and node.arg == "setup_requires":
             return tuple(text for text in _literals(node.value)[:_MOST] if _is_release(text))
     return ()

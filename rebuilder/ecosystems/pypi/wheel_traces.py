@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from email.parser import HeaderParser
 from typing import Literal
 
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
 from rebuilder.model.evidence import Inspection, Member, MemberKind
-from rebuilder.model.verdict import Verdict
 
 _GENERATOR = re.compile(r"([A-Za-z0-9][A-Za-z0-9._ -]{0,60}?)[ ]*[ (]v?([0-9][A-Za-z0-9.+!_-]{0,60})\)?")
 """``hatchling 1.27.0``, ``setuptools (75.8.0)``, ``bdist_wheel (0.45.1)``."""
@@ -83,7 +82,7 @@ def read_traces(wheel: Inspection) -> WheelTraces:
 
 
 def _malformed(sentence: str) -> NotRebuildable:
-    return NotRebuildable(Verdict.UNSUPPORTED, f"The published wheel is malformed: {sentence}")
+    return unsupported(f"The published wheel is malformed: {sentence}")
 
 
 def _dist_info(wheel: Inspection) -> str:

@@ -233,12 +233,7 @@ class Findings:
         self.protections.append({"name": name, "on": on, "detail": detail})
 
     def symbols(self, found: Iterator[tuple[int, bool]], name: Callable[[int], bytes]) -> None:
-        """Count what is exported and imported, keep the first names, and tell protections that show in the imports.
-
-        Args:
-            found: Of each symbol where its name is, and whether it is imported.
-            name: Gives the name that is there.
-        """
+        """Count what is exported and imported, keep the first names, and tell protections that show in the imports."""
         imports: set[bytes] = set()
         for place, imported in found:
             if imported:

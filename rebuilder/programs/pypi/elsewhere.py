@@ -192,12 +192,7 @@ def as_windows(argv: list[str]) -> int:
 
 
 def packed_on_windows(path: str, mounted: str | None = None) -> bytes:
-    """The wheel, as it would be if it had been packed on Windows.
-
-    Args:
-        path: Of the wheel.
-        mounted: See ``--mounted``.
-    """
+    """The wheel, as it would be if it had been packed on Windows."""
     permissions, host = (0o666, 0) if mounted is None else (0o777, 3)
     result = io.BytesIO()
     with zipfile.ZipFile(path) as wheel, zipfile.ZipFile(result, "w") as packed:

@@ -73,14 +73,7 @@ class Machine(NamedTuple):
 
 
 def machine(definition: BuildDefinition, kernel: BuildEnvironment, root: Path, inputs: Mapping[str, Path]) -> Machine:
-    """Put together the sandbox around a guest.
-
-    Args:
-        definition: What is to run in the guest.
-        kernel: The build environment with User Mode Linux.
-        root: Root directory of the definition's build environment.
-        inputs: Path inside the guest to file here.
-    """
+    """Put together the sandbox around a guest."""
     memory = _memory(definition.limits)
     inside = {path: f"{_FILES}/{index}" for index, path in enumerate(inputs)}
     sources = {ROOT: root, **_OWN, **{inside[path]: source for path, source in inputs.items()}}
