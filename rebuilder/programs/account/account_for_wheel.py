@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import posixpath
 from collections import Counter
 from collections.abc import Iterable
@@ -50,6 +49,7 @@ from rebuilder.programs.account.members import (
     read_texts,
     read_wheel,
 )
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive.reading import examples
 
 _TEXTS = (PYTHON, STARTUP, SCRIPT, DATA, METADATA)
@@ -87,12 +87,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("source", metavar="SOURCE", nargs="?")
     parser.add_argument("--built", metavar="WHEEL", help="what building the source without a compiler gave")
     parser.add_argument("--filename", required=True, help="under which the wheel is published")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
-    document = account(arguments.wheel, arguments.source, arguments.built, arguments.filename)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    return 0
+    return answered(parser, argv, lambda given: account(given.wheel, given.source, given.built, given.filename))
 
 
 _Landing = tuple[str, str]

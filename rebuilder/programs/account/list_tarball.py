@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import re
 from typing import IO, Any
 
 from rebuilder.programs.account.members import HEAD_BYTES, is_compiled
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive.opening import read_archive
 
 _MANIFEST = "package.json"
@@ -27,11 +27,7 @@ def main(argv: list[str]) -> int:
     """List one tarball; 0 whatever was found in it."""
     parser = argparse.ArgumentParser(prog="list_tarball")
     parser.add_argument("tarball", metavar="TARBALL")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(list_tarball(arguments.tarball), file)
-    return 0
+    return answered(parser, argv, lambda given: list_tarball(given.tarball))
 
 
 def list_tarball(path: str) -> dict[str, Any]:

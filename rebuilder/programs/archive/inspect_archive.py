@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import re
 from typing import Any
 
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Keep, shown
@@ -25,23 +25,19 @@ def main(argv: list[str]) -> int:
     """Inspect the archives named by the arguments; 0 whatever was found in them."""
     parser = argparse.ArgumentParser(prog="inspect_archive")
     parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("--result", required=True, metavar="PATH")
     parser.add_argument("--text", nargs="*", action="extend", default=[], metavar="GLOB")
     parser.add_argument("--text-bytes", type=int, default=TEXT_BYTES, metavar="N")
-    arguments = parser.parse_args(argv)
-    documents = [inspect(path, arguments.text, arguments.text_bytes) for path in arguments.files]
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump({"archives": documents}, file)
-    return 0
+    return answered(
+        parser,
+        argv,
+        lambda given: {"archives": [inspect(path, given.text, given.text_bytes) for path in given.files]},
+    )
 
 
 def inspect(path: str, globs: list[str], longest: int = TEXT_BYTES) -> dict[str, Any]:
     """Read one archive; gives the document of an ``Inspection``.
 
-    Args:
-        path: The file.
-        globs: Members whose text to hand back; ``*`` matches slashes too, as in :mod:`fnmatch`.
-        longest: Bytes of the longest text.
+    ``globs`` are of members whose text to hand back; ``*`` matches slashes too, as in :mod:`fnmatch`.
     """
     reading = read_archive(path, _keep(globs, longest), raw=False)
     members = reading.archive.members if reading.archive else ()

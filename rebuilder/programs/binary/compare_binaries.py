@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import mmap
 import os
 import re
@@ -19,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import IO, Any
 
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Entry
 from rebuilder.programs.binary.code import CODE_BYTES, Code, Function
@@ -44,13 +44,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="compare_binaries")
     parser.add_argument("published", metavar="PUBLISHED")
     parser.add_argument("rebuilt", metavar="REBUILT")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as directory:
-        document = compare(arguments.published, arguments.rebuilt, directory)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    return 0
+        return answered(parser, argv, lambda given: compare(given.published, given.rebuilt, directory))
 
 
 def compare(published: str, rebuilt: str, directory: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable
 from typing import IO, Any
 
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Entry, shown
 from rebuilder.programs.binary import elf, macho, pe
@@ -39,12 +40,7 @@ def main(argv: list[str]) -> int:
     """Read the archive; 0 whatever was found in it."""
     parser = argparse.ArgumentParser(prog="read_binaries")
     parser.add_argument("archive", metavar="ARCHIVE")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
-    document = read_members(arguments.archive)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    return 0
+    return answered(parser, argv, lambda given: read_members(given.archive))
 
 
 def read_members(path: str) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import filecmp
-import json
 import os
 import zlib
 from collections.abc import Collection
 from typing import IO, Any
 
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive import replay_tar, replay_zip
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.deb import DebArchive
@@ -52,12 +52,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="compare_archives")
     parser.add_argument("published", metavar="PUBLISHED")
     parser.add_argument("rebuilt", metavar="REBUILT")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
-    document = compare(arguments.published, arguments.rebuilt)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    return 0
+    return answered(parser, argv, lambda given: compare(given.published, given.rebuilt))
 
 
 def compare(published_path: str, rebuilt_path: str) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import json
 import lzma
 import struct
 import tarfile
@@ -29,6 +28,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from rebuilder.programs.answer import answered
 from rebuilder.programs.compare.wrappings import MOST_BYTES, REWRITINGS, TEXTS, begins_stream, is_text, streams
 
 DEEPEST = 4
@@ -256,8 +256,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("published", metavar="PUBLISHED")
     parser.add_argument("inputs", nargs="*", metavar="INPUT")
     parser.add_argument("--glance", action="append", default=[], metavar="INPUT", help="a build dependency")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
+    return answered(parser, argv, _looked)
+
+
+def _looked(arguments: argparse.Namespace) -> dict[str, Any]:
     with open(arguments.published, "rb") as file:
         published = file.read()
     search, handed_in = Search(published), HandedIn(published)
@@ -273,7 +275,4 @@ def main(argv: list[str]) -> int:
             handed_in.settle(data)
         found += [{"input": path, "member": name, "how": ", ".join(how)} for name, how in search.found]
         search.found.clear()
-    with open(arguments.result, "w", encoding="utf-8", errors="backslashreplace") as file:
-        document = {"found": found[:FOUND], "whole": search.whole, "handed_in": handed_in.document()}
-        json.dump(document, file)
-    return 0
+    return {"found": found[:FOUND], "whole": search.whole, "handed_in": handed_in.document()}

@@ -22,7 +22,6 @@ import argparse
 import fnmatch
 import hashlib
 import io
-import json
 import re
 import struct
 import zipfile
@@ -30,6 +29,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
+from rebuilder.programs.answer import answered
 from rebuilder.programs.archive.dangers import plain_name
 from rebuilder.programs.archive.deb import installed
 from rebuilder.programs.archive.opening import read_archive
@@ -82,11 +82,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="compare_traces", allow_abbrev=False)
     parser.add_argument("published", metavar="PUBLISHED")
     parser.add_argument("rebuilt", metavar="REBUILT")
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(compared(arguments.published, arguments.rebuilt), file)
-    return 0
+    return answered(parser, argv, lambda given: compared(given.published, given.rebuilt))
 
 
 class _Words(NamedTuple):
@@ -405,11 +401,7 @@ def read_changelog(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="read_changelog", allow_abbrev=False)
     parser.add_argument("package", metavar="PACKAGE")
     parser.add_argument("--architecture", required=True)
-    parser.add_argument("--result", required=True, metavar="PATH")
-    arguments = parser.parse_args(argv)
-    with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump({"text": changelog(arguments.package, arguments.architecture)}, file)
-    return 0
+    return answered(parser, argv, lambda given: {"text": changelog(given.package, given.architecture)})
 
 
 def changelog(path: str, architecture: str) -> str | None:
