@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -344,8 +344,3 @@ def names_in(path: Path, text: str, named: NamedPackages) -> None:
             named.add(line)
         except ValueError as error:
             raise FileError(path, f"This line cannot be used: {error}.", number) from None
-
-
-def listed(names: Iterable[str]) -> tuple[str, ...]:
-    """Names in order."""
-    return tuple(sorted(names))

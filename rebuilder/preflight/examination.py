@@ -104,8 +104,8 @@ def examine(
             notes=tuple(_tree_notes(tree)),
             seconds=round(time.monotonic() - start, 3),
         )
-    rules = conventions(ecosystem.name).rules
     facts = conventions(ecosystem.name)
+    rules = facts.rules
     made = build_project(parts, project, rules, told=facts.tells_time(texts))
     case = _Case(parts, ecosystem, tree, project)
     findings = [*_failure(case, made), *_missing(made, rules)]

@@ -304,18 +304,14 @@ def check_source(source: Inspection, filename: str) -> None:
 def has_build_script(source: Inspection) -> bool:
     """Whether anything at the top of a source archive says how it is built."""
     top = source.top_directory
-    scripts = {posixpath.join(top, name) for name in ("pyproject.toml", "setup.py", "setup.cfg")}
+    scripts = {posixpath.join(top, name) for name in _TELLING}
     return any(normal_path(member.name) in scripts for member in source.members)
 
 
 def source_text(source: Inspection, name: str) -> str | None:
     """Text of a file at the top of the project; None when there is none."""
-    top = source.top_directory
-    path = f"{top}/{name}" if top else name
-    for member, text in source.texts.items():
-        if normal_path(member) == path:
-            return text
-    return None
+    path = posixpath.join(source.top_directory, name)
+    return next((text for member, text in source.texts.items() if normal_path(member) == path), None)
 
 
 def build_scripts(context: PlanningContext, archive: Input, top: str, backend_path: Sequence[str]) -> list[str]:
@@ -373,7 +369,7 @@ class CommitListing:
 
     def text(self, name: str) -> str | None:
         """Text of a file at the top of the project, of those that say how it is built."""
-        return self.listing.texts.get(f"{self.top}/{name}" if self.top else name)
+        return self.listing.texts.get(posixpath.join(self.top, name))
 
 
 def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | None, project: str) -> CommitListing:
@@ -431,7 +427,7 @@ def project_directory(commit: Inspection, sdist: Inspection) -> str | None:
         (path.rpartition("/")[2], member.sha256)
         for member in sdist.members
         if member.kind is MemberKind.FILE
-        and (path := normal_path(member.name)) in {f"{top}/{name}" if top else name for name in _TELLING}
+        and (path := normal_path(member.name)) in {posixpath.join(top, name) for name in _TELLING}
     }
     found = [
         normal_path(member.name).rpartition("/")[0]

@@ -45,8 +45,6 @@ class WheelTraces:
     """The same for the files the backend wrote."""
     create_system: int | None
     """ZIP host all members agree on: 3 Unix, 0 Windows."""
-    generated_line_ends: Literal["lf", "crlf", "mixed"] | None
-    """Line ends of the generated metadata files."""
 
 
 def read_traces(wheel: Inspection) -> WheelTraces:
@@ -77,7 +75,6 @@ def read_traces(wheel: Inspection) -> WheelTraces:
         source_umask=umask_of(_copied(files, dist_info)),
         generated_umask=umask_of([each for each in files if each.name in _generated(dist_info)]),
         create_system=systems.pop() if len(systems) == 1 else None,
-        generated_line_ends=_line_ends([wheel.texts[f"{dist_info}/{name}"] for name in ("WHEEL", "METADATA")]),
     )
 
 
@@ -140,14 +137,6 @@ def umask_of(members: Sequence[Member]) -> int | None:
     mask, _ = masks.most_common(1)[0]
     # A file that is not executable tells nothing about the x bits; who may not read may not execute either.
     return mask | ((mask & 0o044) >> 2)
-
-
-def _line_ends(texts: list[str]) -> Literal["lf", "crlf", "mixed"] | None:
-    crlf = sum(text.count("\r\n") for text in texts)
-    lines = sum(text.count("\n") for text in texts)
-    if not lines:
-        return None
-    return "lf" if crlf == 0 else "crlf" if crlf == lines else "mixed"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from rebuilder.config import Config
 from rebuilder.consumer.lock_files import read_lock
 from rebuilder.consumer.platform_files import Target
-from rebuilder.ecosystems.conventions import NamedPackages, listed
+from rebuilder.ecosystems.conventions import NamedPackages
 from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
 from rebuilder.model.work import Check, Tier
@@ -306,8 +306,8 @@ class _Reader:
             name=name,
             file=self._path.name,
             ecosystem=ecosystem,
-            packages=listed(named.packages),
-            patterns=listed(named.patterns),
+            packages=tuple(sorted(named.packages)),
+            patterns=tuple(sorted(named.patterns)),
             pins={
                 project: tuple(sorted(found, key=named.rules.version_key))
                 for project, found in sorted(named.pins.items())
@@ -328,8 +328,8 @@ class _Reader:
             name=name,
             file=self._path.name,
             ecosystem=ecosystem,
-            packages=listed(named.packages),
-            patterns=listed(named.patterns),
+            packages=tuple(sorted(named.packages)),
+            patterns=tuple(sorted(named.patterns)),
             older_than=int(table.older_than),
             check=table.check_,
             at_most=table.at_most,
