@@ -99,7 +99,7 @@ def _explained(parts: Wired, report: Report, *, vary: bool) -> Report:
     index = report.decision.attempt
     variation = report.variation
     if vary and index is not None:
-        variation = vary_attempt(parts, report.attempts[index])
+        variation = vary_attempt(parts, report.attempts[index], report.evidence)
         parts.stopwatch.end()
     elif report.diagnosis is not None:
         return report

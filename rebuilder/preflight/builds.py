@@ -134,8 +134,8 @@ def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told
             found.directly_works = project.directly is not None and _works(runs, project.directly)
             found.count, found.cpu_seconds = runs.count, runs.cpu_seconds
             return found
-        # Later than all files of the build environment: tools such as ninja want no file of the future.
-        there = elsewhere(definition.replace(clock=parts.clock.now().replace(microsecond=0)))
+        now = parts.clock.now()
+        there = elsewhere(definition, now)
         for early in (there, untold, project.directly.definition if project.directly is not None else None):
             if early is not None:
                 runs.begin(early)
@@ -145,7 +145,7 @@ def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told
         for each in found.files:
             if each.difference is not None and each.difference.level is Level.DIFFERENT:
                 show(Stage.BUILD, f"{each.here.filename}, with one thing changed at a time")
-                runner = VariationRunner(runs.for_one_file(), parts.comparer, is_inventory=rules.is_inventory)
+                runner = VariationRunner(runs.for_one_file(), parts.comparer, now, is_inventory=rules.is_inventory)
                 each.variation = runner.vary(each.hypothesis, there=found.there)
                 each.restless = tuple(sorted(runner.restless))
         found.count, found.cpu_seconds = runs.count, runs.cpu_seconds
@@ -189,7 +189,7 @@ def _elsewhere(
     except (NoGuestError, SandboxFaultError) as error:
         found.clock = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
     if made is None or found.clock is not None:
-        there = elsewhere(definition, [each for each in Factor if each is not Factor.TIME])
+        there = elsewhere(definition, parts.clock.now(), [each for each in Factor if each is not Factor.TIME])
         made = runs.for_one_file()(there)
     found.elsewhere_failed = made
     for each in found.files:

@@ -341,7 +341,7 @@ class Coordinator:
         variation = diagnosis = None
         if tier is Tier.FULL and decision.kind is Kind.UNSTABLE and decision.attempt is not None:
             with tried.experiments.trying("Builds with one thing changed at a time could not be made"):
-                variation = vary(parts, tried.attempts[decision.attempt])
+                variation = vary(parts, tried.attempts[decision.attempt], evidence)
         decision = with_steps(decision, trail)
         with tried.experiments.trying("The causes could not be looked for"):
             if accounting is None or not accounting.compared:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.carried import Carried
 from rebuilder.diagnose.case import DiagnosisInput
@@ -28,6 +29,7 @@ from rebuilder.provenance.checker import alarms as alarms_of
 from rebuilder.verification.parts import Journal, Parts
 from rebuilder.verification.variation import VariationRunner
 
+_FUTURE = timedelta(days=3650)
 _LOG_CHARACTERS = 64 << 10
 """How much of the end of a log is read for hints."""
 
@@ -49,7 +51,7 @@ def environments_of(
     )
 
 
-def vary(parts: Parts, attempt: Attempt) -> Variation | None:
+def vary(parts: Parts, attempt: Attempt, evidence: Evidence) -> Variation | None:
     """Build the definition of an attempt again with one thing changed at a time; None when it gives nothing at all.
 
     Raises:
@@ -58,8 +60,20 @@ def vary(parts: Parts, attempt: Attempt) -> Variation | None:
     """
     parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")
     rules = conventions(attempt.hypothesis.definition.ecosystem).rules
-    runner = VariationRunner(parts.run, parts.comparer, is_inventory=rules.is_inventory)
+    runner = VariationRunner(
+        parts.run, parts.comparer, newest(evidence, parts.clock.now()), is_inventory=rules.is_inventory
+    )
     return runner.vary(attempt.hypothesis)
+
+
+def newest(evidence: Evidence, now: datetime) -> datetime:
+    """The time of the newest file of a source archive, or now; what is ten years ahead of it, or none, is no time."""
+    listed = evidence.source_inspection.members if evidence.source_inspection is not None else ()
+    found = [now]
+    for each in listed:
+        with suppress(ValueError):
+            found.append(datetime.fromisoformat(each.mtime).replace(tzinfo=UTC))
+    return max(each for each in found if each < now + _FUTURE)
 
 
 def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:

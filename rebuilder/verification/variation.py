@@ -33,8 +33,9 @@ MOST_SECONDS = 1800.0
 _MOST_MEMBERS = 20
 _MOST_LINES = 40
 _EPOCH = "SOURCE_DATE_EPOCH"
-_FIRST_TIME = datetime(2024, 2, 29, 11, 58, 20, tzinfo=UTC)
+_FIRST = timedelta(days=1, hours=11, minutes=58, seconds=20)
 _LATER = timedelta(days=400, hours=7, minutes=11)
+"""Between two clocks: another year, month, day, weekday, hour and minute, whatever the first one is."""
 _OTHER_ZONE, _ZONE = "XYZ-11:30", timedelta(hours=11, minutes=30)
 
 
@@ -51,11 +52,25 @@ class FactorChange:
     note: str | None = None
 
 
-def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChange]:
-    """Ways to change one factor, the most telling first; none when a definition cannot express it. Pure."""
+def clock_after(moment: datetime) -> datetime:
+    """The clock of a build all of whose files are from before a moment: on the next day, and the same all day.
+
+    Tools such as ninja and make want no file of the future.
+    """
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + _FIRST
+
+
+def changes(definition: BuildDefinition, factor: Factor, after: datetime) -> Iterator[FactorChange]:
+    """Ways to change one factor, the most telling first; none when a definition cannot express it. Pure.
+
+    Args:
+        definition: What is changed.
+        factor: What of it.
+        after: When all files that it builds with were there.
+    """
     match factor:
         case Factor.TIME:
-            yield from _times(definition)
+            yield from _times(definition, clock_after(after))
         case Factor.BUILD_PATH:
             yield from _path(definition)
         case Factor.UMASK:
@@ -86,13 +101,15 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChang
             yield _variables(definition, {"USER": "another", "LOGNAME": "another", "HOME": "/tmp/another"}, note=note)  # noqa: S108
 
 
-def elsewhere(definition: BuildDefinition, factors: Sequence[Factor] = tuple(Factor)) -> BuildDefinition:
+def elsewhere(
+    definition: BuildDefinition, after: datetime, factors: Sequence[Factor] = tuple(Factor)
+) -> BuildDefinition:
     """The same build on another machine, in another place, at another time: every factor changed at once. Pure.
 
     Where it has another clock, that stands, and all commands that build see it.
     """
     for factor in sorted(factors, key=lambda each: each is Factor.TIME):  # a clock of its own has one CPU
-        change = next(changes(definition, factor), None)
+        change = next(changes(definition, factor, after), None)
         definition = change.definition if change is not None else definition
     if definition.clock is None:
         return definition
@@ -112,9 +129,9 @@ def _built_tree(command: tuple[str, ...]) -> str | None:
     return command[command.index(named) + 1] if named is not None and "--into" not in command else None
 
 
-def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
+def _times(definition: BuildDefinition, clock: datetime) -> Iterator[FactorChange]:
     """A clock where there can be one; otherwise the time that builds are told to use."""
-    first = definition.clock or _FIRST_TIME
+    first = definition.clock or clock
     here = definition.replace(sandbox="uml", clock=first, cpu_count=1)
     later = here.replace(clock=first + _LATER)
     yield FactorChange(
@@ -123,7 +140,7 @@ def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
     epoch = definition.environment.get(_EPOCH)
     if epoch is None:
         note = "The clock itself cannot be set here."
-        yield _variables(definition, {_EPOCH: str(int(_FIRST_TIME.timestamp()))}, settles=True, note=note)
+        yield _variables(definition, {_EPOCH: str(int(clock.timestamp()))}, settles=True, note=note)
     elif epoch.isdigit():
         moved = str(int(epoch) + int(_LATER.total_seconds()))
         note = "The clock itself cannot be set here; this is the time that the build is told."
@@ -189,6 +206,7 @@ class VariationRunner:
     Args:
         run: Runs definitions; one that names a sandbox this machine has not got raises ``SandboxUnavailableError``.
         comparer: Compares what they leave.
+        after: When all files that are built with were there.
         is_inventory: Whether a member only lists what is in the others; see :class:`EcosystemRules`.
         most_seconds: Build time after which no further factor is tried.
     """
@@ -197,12 +215,14 @@ class VariationRunner:
         self,
         run: Runner,
         comparer: Comparer,
+        after: datetime,
         *,
         is_inventory: Callable[[str], bool] = lambda _: False,
         most_seconds: float = MOST_SECONDS,
     ) -> None:
         self._run = run
         self._comparer = comparer
+        self._after = after
         self._is_inventory = is_inventory
         self._most = most_seconds
         self._spent = 0.0
@@ -318,9 +338,9 @@ class VariationRunner:
         self, definition: BuildDefinition, factor: Factor, there: BuildDefinition | None
     ) -> Iterator[FactorChange]:
         if there is None:
-            yield from changes(definition, factor)
+            yield from changes(definition, factor, self._after)
         elif factor is not Factor.TIME:  # what another value would do, it did not do there
-            yield from itertools.islice(changes(definition, factor), 1)
+            yield from itertools.islice(changes(definition, factor, self._after), 1)
         elif there.clock is not None:
             before = there.clock - _LATER
             words = f"clock {before:%Y-%m-%d %H:%M} → {there.clock:%Y-%m-%d %H:%M}"

@@ -275,7 +275,7 @@ class Bench:
 
 def with_variation(parts: Wired, report: Report) -> Report:
     """The report as ``rebuilder explain --vary`` shows it."""
-    variation = vary(parts, report.attempts[report.decision.attempt or 0])
+    variation = vary(parts, report.attempts[report.decision.attempt or 0], report.evidence)
     case = DiagnosisInput(report.evidence, report.attempts, report.decision, report.trail, variation=variation)
     return report.replace(diagnosis=diagnosed(parts, case), variation=variation)
 

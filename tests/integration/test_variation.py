@@ -39,7 +39,7 @@ def verified(registry: Registry, config: Config, embed: list[str], *, epoch: int
 def varied(parts: Parts, report: Report) -> Variation:
     """The table of the attempt the verdict rests on."""
     assert report.decision.attempt is not None
-    table = vary(parts, report.attempts[report.decision.attempt])
+    table = vary(parts, report.attempts[report.decision.attempt], report.evidence)
     assert table is not None
     return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -24,11 +25,14 @@ from rebuilder.model.comparison import (
     Variation,
 )
 from rebuilder.model.definition import BuildDefinition, Input, Role
+from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.prepared import COMMANDS
+from rebuilder.verification.findings import newest
 from rebuilder.verification.variation import VariationRunner, changes, elsewhere
 from tests.fakes import reports
 
+NOW = datetime(2026, 11, 30, 13, 5, 7, tzinfo=UTC)
 SUBJECT = reports.artifact()
 PROGRAM = Input(role=Role.PROGRAM, name="pypi.pyz", sha256=reports.sha("programs"), path="/tools/pypi.pyz")
 BASE = reports.definition(
@@ -67,13 +71,14 @@ def varied(
     base: BuildDefinition = BASE,
     comparer: type[FakeComparer] = FakeComparer,
     there: BuildDefinition | None = None,
+    guests: bool = False,
     **options: Any,
 ) -> Variation | None:
-    """The table for a build that gives this text, in a place without User Mode Linux."""
+    """The table for a build that gives this text, in a place without User Mode Linux unless it has guests."""
     contents: dict[str, str] = {}
 
     def run(definition: BuildDefinition) -> Run:
-        if definition.sandbox == "uml":
+        if definition.sandbox == "uml" and not guests:
             raise SandboxUnavailableError("There is no such sandbox here.")
         text = build(definition)
         if isinstance(text, Run):
@@ -82,7 +87,7 @@ def varied(
         contents[sha256] = text
         return ended(outputs=(Output(filename=definition.targets[0], sha256=sha256, size=1),))
 
-    return VariationRunner(run, comparer(contents), **options).vary(
+    return VariationRunner(run, comparer(contents), NOW, **options).vary(
         Hypothesis(name="build", sentence="As it is.", definition=base), there=there
     )
 
@@ -122,17 +127,61 @@ def effects(table: Variation | None) -> dict[Factor, Effect]:
 @pytest.mark.parametrize("factor", Factor)
 def test_each_change_changes_one_thing(factor: Factor) -> None:
     """Every factor has a change; what it was and what it becomes is said."""
-    found = list(changes(BASE, factor))
+    found = list(changes(BASE, factor, NOW))
     assert found
     for change in found:
         assert change.definition != BASE
         assert "→" in change.words or factor is Factor.FILE_ORDER
 
 
+def test_clocks_are_later_than_all_files_and_differ_in_everything() -> None:
+    """On every day of four years, a leap year among them: another year, month, day, weekday, hour and minute."""
+    for day in range(4 * 366):
+        after = NOW + timedelta(days=day, minutes=7 * day)
+        change = next(changes(BASE, Factor.TIME, after))
+        assert change.reference is not None
+        first, later = change.reference.clock, change.definition.clock
+        assert first is not None
+        assert later is not None
+        assert after + timedelta(hours=11) < first < after + timedelta(hours=36)
+        for field in ("%Y", "%m", "%d", "%a", "%H", "%M"):
+            assert first.strftime(field) != later.strftime(field), (first, later)
+    same = {next(changes(BASE, Factor.TIME, NOW.replace(hour=hour))).words for hour in range(24)}
+    assert 1 == len(same)
+
+
+def test_a_tool_that_wants_no_file_of_the_future() -> None:
+    """It builds under both clocks, as its files are older, and the year in the result is found."""
+
+    def build(definition: BuildDefinition) -> str | Run:
+        clock = definition.clock or NOW
+        return f"year={clock:%Y}" if clock >= NOW else ended(outcome=Outcome.BUILD_FAILED, exit_code=1)
+
+    table = varied(build, guests=True)
+    assert {Factor.TIME: Effect.FLIPS} == effects(table)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (["2026-03-09T08:41:54"], NOW),
+        (["2027-01-02T03:04:05", "2026-03-09T08:41:54"], datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (["2107-12-31T23:59:58", "2027-13-45T00:00:00", "none"], NOW),
+    ],
+)
+def test_files_of_the_source_may_be_newer(times: list[str], expected: datetime) -> None:
+    """By what its archive lists, as far as that is a time at all."""
+    members = tuple(Member(name="a", kind=MemberKind.FILE, size=1, mtime=each) for each in times)
+    listing = Inspection(format="tar.gz", members=members)
+    evidence = Evidence(artifact=SUBJECT, index_sha256=SUBJECT.sha256, source_inspection=listing)
+    assert expected == newest(evidence, NOW)
+    assert NOW == newest(evidence.replace(source_inspection=None), NOW)
+
+
 def test_the_path_changes_everywhere_it_is_named() -> None:
     """Commands, environment and directory; the inputs stay where they are."""
     (change,) = changes(
-        BASE.replace(environment={"PATH": "/build/env/bin:/usr/bin", "X": "/x/build"}), Factor.BUILD_PATH
+        BASE.replace(environment={"PATH": "/build/env/bin:/usr/bin", "X": "/x/build"}), Factor.BUILD_PATH, NOW
     )
     moved = change.definition
     assert "/build/another/place" == moved.directory
@@ -143,7 +192,7 @@ def test_the_path_changes_everywhere_it_is_named() -> None:
 
 def test_the_virtual_environment_moves_along() -> None:
     """No word of the commands that make it stays as it was."""
-    (change,) = changes(BASE.replace(commands=(*COMMANDS, *BASE.commands)), Factor.BUILD_PATH)
+    (change,) = changes(BASE.replace(commands=(*COMMANDS, *BASE.commands)), Factor.BUILD_PATH, NOW)
     words = [word for command in change.definition.commands for word in command]
     assert any("--directory /build/another/place;" in word for word in words)
     assert "/build" not in " ".join(words).replace("/build/another/place", "")
@@ -302,7 +351,7 @@ def test_what_comes_out_once_is_no_effect() -> None:
 
 def test_elsewhere_everything_is_changed() -> None:
     """Every factor that a definition has a place for is another one, and the clock is that of the guest."""
-    made = elsewhere(BASE.replace(cpu_count=2))
+    made = elsewhere(BASE.replace(cpu_count=2), NOW)
     assert "uml" == made.sandbox
     assert made.clock is not None
     assert (1, "0002", "elsewhere") == (made.cpu_count, made.umask, made.hostname)
@@ -313,7 +362,7 @@ def test_elsewhere_everything_is_changed() -> None:
 
 def test_elsewhere_without_a_clock_is_the_same_sandbox() -> None:
     """Where no guest runs, all else is changed."""
-    made = elsewhere(BASE, [each for each in Factor if each is not Factor.TIME])
+    made = elsewhere(BASE, NOW, [each for each in Factor if each is not Factor.TIME])
     assert BASE.sandbox == made.sandbox
     assert made.clock is None
     assert BASE.umask != made.umask
@@ -322,7 +371,7 @@ def test_elsewhere_without_a_clock_is_the_same_sandbox() -> None:
 def test_the_umask_is_that_of_the_checkout_too() -> None:
     """Files of a source tree have the modes that the umask of whoever builds gives them."""
     commands = (("unpack", "--into", "/build/src", "--umask", "0022"), *BASE.commands)
-    [change] = changes(BASE.replace(commands=commands), Factor.UMASK)
+    [change] = changes(BASE.replace(commands=commands), Factor.UMASK, NOW)
     assert ("unpack", "--into", "/build/src", "--umask", "0002") == change.definition.commands[0]
 
 
@@ -334,7 +383,9 @@ def test_factors_are_tried_until_they_account_for_everything() -> None:
         built.append(definition)
         return f"a={definition.hostname}"
 
-    table = varied(build, there=elsewhere(BASE, [each for each in Factor if each is not Factor.TIME]), comparer=Lines)
+    table = varied(
+        build, there=elsewhere(BASE, NOW, [each for each in Factor if each is not Factor.TIME]), comparer=Lines
+    )
     assert {Factor.HOST_NAME: Effect.FLIPS} == {
         factor: effect for factor, effect in effects(table).items() if effect is not Effect.NOT_TRIED
     }
@@ -347,7 +398,9 @@ def test_two_factors_in_one_member_are_both_found() -> None:
     def build(definition: BuildDefinition) -> str:
         return f"a={definition.hostname}-{definition.environment.get('TZ')}"
 
-    table = varied(build, there=elsewhere(BASE, [each for each in Factor if each is not Factor.TIME]), comparer=Lines)
+    table = varied(
+        build, there=elsewhere(BASE, NOW, [each for each in Factor if each is not Factor.TIME]), comparer=Lines
+    )
     found = {factor for factor, effect in effects(table).items() if effect is Effect.FLIPS}
     assert {Factor.HOST_NAME, Factor.TIME_ZONE} == found
 
