@@ -8,7 +8,7 @@ WHEELHOUSE := .build/wheelhouse
 JOBS ?= $(shell nproc)
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap gpgv libseccomp2 debian-archive-keyring ca-certificates
-TEST_PACKAGES := $(PACKAGES) chromium chromium-driver dpkg-dev openssl jq gpg util-linux postgresql redis-server softhsm2 systemd \
+TEST_PACKAGES := $(PACKAGES) chromium chromium-driver dpkg-dev openssl jq gpg gpg-agent util-linux postgresql redis-server softhsm2 systemd \
   $(shell command -v npm >/dev/null || echo npm)
 # What is needed on top for the soak of a fleet.
 SOAK_PACKAGES := rabbitmq-server libfaketime

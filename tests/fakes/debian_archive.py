@@ -35,6 +35,9 @@ class Archive:
         self.etc_apt, self.keyring = root / "etc", root / "debian-archive-keys.gpg"
         self._home = root / "gpg"
         self._home.mkdir(mode=0o700, parents=True)
+        # One that gpg starts has five seconds to answer, which a busy machine may not give it.
+        agent = [need("gpg-agent", "gpg-agent"), "--homedir", str(self._home), "--daemon", "--quiet"]
+        subprocess.run(agent, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
         self._gpg("--quick-gen-key", "--passphrase", "", "archive@example.org", "ed25519", "sign", "never")
         self.keyring.write_bytes(self._gpg("--export"))
         self.etc_apt.mkdir()

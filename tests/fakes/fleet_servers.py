@@ -32,11 +32,14 @@ from rebuilder.store.object_storage import ObjectStorage
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import PROGRAM, Installation
 from tests.fakes.ledgers import open_ledger
-from tests.fakes.processes import until
+from tests.fakes.processes import family, until
 from tests.fakes.programs import InProcessPrograms
 from tests.fakes.rabbitmq import RabbitMQ
 from tests.fakes.s3_server import BUCKET, Seaweed, credentials, free_ports
-from tests.fakes.sandbox import definition
+from tests.fakes.sandbox import command, definition
+
+HELD = "sleep 1000 || true"
+"""A command of a build that goes on when :meth:`RunnerProcess.let_go` lets it."""
 
 
 class Redis:
@@ -141,6 +144,17 @@ class RunnerProcess:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    def let_go(self) -> None:
+        """Wait until a build of it is at :data:`HELD`, and let that go on."""
+
+        def held() -> list[int]:
+            pids = family(self.process.pid) if self.process is not None else []
+            return [each for each in pids if command(each) == b"sleep\x001000\x00"]
+
+        until(held, "no build of it waits")
+        for each in held():
+            os.kill(each, signal.SIGKILL)
 
     def stop(self) -> int:
         """End it in good order; gives its exit code."""

@@ -14,6 +14,7 @@ from rebuilder.model.attempt import Outcome
 from rebuilder.store.ledger.component_book import run_by
 from tests.fakes.command import Installation
 from tests.fakes.fleet_servers import (
+    HELD,
     Coordinator,
     FleetInstallation,
     Redis,
@@ -124,13 +125,14 @@ def test_a_killed_runner_is_replaced(coordinator: Coordinator, machines: Callabl
     """A kill -9 in the middle of a build: another runner makes it, long before the broker would give it out again."""
     one, two = machines("one"), machines("two")
     coordinator.run(coordinator.order("echo warm > /out/x"))
-    with coordinator.waiting("sleep 4; echo done > /out/x") as found:
+    with coordinator.waiting(f"{HELD}; echo done > /out/x") as found:
         until(coordinator.begun)
         dying = next(each for each in (one, two) if each.key.key_id == coordinator.begun())
+        [other] = [each for each in (one, two) if each is not dying]
         dying.kill()
+        other.let_go()
     assert b"done\n" == coordinator.blobs.read(found[0].outputs[0].sha256)
-    [other] = {one.name, two.name} - {dying.name}
-    done = coordinator.ledger.run_orders.accepted(coordinator.ledger.runners.named(other).id, LONG_AGO)
+    done = coordinator.ledger.run_orders.accepted(other.key.key_id, LONG_AGO)
     assert found[0].log_sha256 in {each.log_sha256 for each in done}
     assert [] == coordinator.ledger.alarms()
 

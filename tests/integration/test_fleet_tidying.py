@@ -16,7 +16,7 @@ from rebuilder.fleet.tidying import Tidying
 from rebuilder.store.ledger.liveness import this_process
 from rebuilder.store.object_storage import Listed, ObjectStorage
 from rebuilder.store.remote_blobs import SHARED, STAYS, RemoteBlobs, key_of, outputs_of
-from tests.fakes.fleet_servers import Coordinator, Servers, coordinating, servers
+from tests.fakes.fleet_servers import HELD, Coordinator, Servers, coordinating, servers
 from tests.fakes.processes import until
 from tests.fakes.s3_server import credentials
 
@@ -99,13 +99,14 @@ def test_a_run_under_way_keeps_its_inputs(running: Servers, coordinator: Coordin
     coordinator.storage.put(INPUT, b"of nobody")
     runner = running.runner("one")
     runner.enroll(coordinator.ledger)
-    with coordinator.waiting("sleep 3; echo done > /out/x") as found:
+    with coordinator.waiting(f"{HELD}; echo done > /out/x") as found:
         until(lambda: coordinator.orders() and coordinator.ledger.run_orders.open())
         until(lambda: tidying(coordinator).step())
         assert coordinator.storage.listed(INPUT) is None
         runner.start()
         until(coordinator.begun)
         tidying(coordinator).step()
+        runner.let_go()
     assert b"done\n" == coordinator.blobs.read(found[0].outputs[0].sha256)
     assert [] == coordinator.ledger.alarms()
 

@@ -57,7 +57,7 @@ ENDS = {
     "kills everything": ("kill -9 -1; sleep 5", {137}),
     "kills its shell": ("kill -9 2; sleep 5", {137}),
     "kills its group": ("kill -9 0", {137}),
-    "stops its shell": ("(sleep 0.3; kill -9 2) & kill -STOP 2; sleep 5", {137}),
+    "stops its shell": ("(until grep -q '^State:.T' /proc/2/status; do :; done; kill -9 2) & kill -STOP 2", {137}),
     "closes what it inherited": ("for n in 0 1 2 3 4 5 6 7 8 9; do eval \"exec $n>&-\"; done; exit 5", {5}),
     "a fork bomb as it ends": ("(sleep 0.02; for i in 1 2 3 4 5 6 7 8; do (sleep 9 &) ; done) & exit 4", {4}),
     "writes to its log from below": ("echo x > /proc/self/fd/1; echo '{\"exit-code\": 0}' > /proc/2/fd/1; exit 6", {6}),
