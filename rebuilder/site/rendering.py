@@ -44,6 +44,7 @@ _FILTERS = {
         provenance.status_mark,
         marks.meaning,
         marks.digest_rows,
+        marks.ecosystem_words,
         marks.step_words,
         marks.times,
         attempt.outcome_words,

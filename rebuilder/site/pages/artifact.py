@@ -15,9 +15,9 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
 from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
+from rebuilder.site.display import LONG, SHORT, count, link, moment, size, visible
 from rebuilder.site.documents import IncidentEntry
-from rebuilder.site.marks import Mark, ecosystem_words, mark
+from rebuilder.site.marks import Mark, mark
 from rebuilder.site.rows import HistorySection, history_section
 from rebuilder.site.sections.accounting import AccountingSection, accounting_section
 from rebuilder.site.sections.attempt import (
@@ -65,62 +65,6 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class StageRow:
-    """How long a stage took, and its share of the longest for a bar (0 to 100)."""
-
-    name: str
-    seconds: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactPage:
-    """Everything the template of an artifact's page shows; strings are ready, and still to be escaped."""
-
-    root: str
-    ecosystem: str
-    project: str
-    project_href: str
-    version: str
-    filename: str
-    mark: Mark
-    reason: str
-    when: Moment
-    proof: Proof
-    doubt: str | None
-    """Why nobody should believe the report."""
-    alarms: tuple[AlarmNote, ...]
-    why: WhySection | None
-    trail: TrailSection | None
-    provenance: ProvenanceSection | None
-    published: tuple[Fact, ...]
-    remarks: tuple[str, ...]
-    """What could not be tried beside the verdict."""
-    notes: tuple[str, ...]
-    obstacle: str | None
-    source: tuple[Fact, ...]
-    build: BuildSection | None
-    replayed: ReplayedSection | None
-    attempts: tuple[AttemptRow, ...]
-    log_tail: str | None
-    """End of the log of the decisive attempt, when it failed."""
-    comparison: ComparisonSection | None
-    accounting: AccountingSection | None
-    binaries: BinariesSection | None
-    check: CheckSection
-    files: Mapping[str, str]
-    """Names of the files published beside the page, with what each holds."""
-    missing: Sequence[str]
-    history: HistorySection
-    incidents: Sequence[IncidentEntry]
-    stages: tuple[StageRow, ...]
-    total: str
-    key_id: str
-    key_href: str
-    rebuilder_version: str
-
-
-@dataclass(frozen=True, slots=True)
 class PageContext:
     """What an artifact's page needs beside its report."""
 
@@ -144,8 +88,32 @@ class PageContext:
     """Where the directory of the page is published; None: not known."""
 
 
-def _notes(report: Report) -> tuple[str, ...]:
-    return (*report.evidence.contradictions, *report.evidence.notes)
+@dataclass(frozen=True, slots=True)
+class ArtifactPage:
+    """What the template of an artifact's page shows."""
+
+    report: Report
+    around: PageContext
+    root: str
+    mark: Mark
+    proof: Proof
+    alarms: tuple[AlarmNote, ...]
+    why: WhySection | None
+    trail: TrailSection | None
+    provenance: ProvenanceSection | None
+    published: tuple[Fact, ...]
+    source: tuple[Fact, ...]
+    build: BuildSection | None
+    replayed: ReplayedSection | None
+    attempts: tuple[AttemptRow, ...]
+    comparison: ComparisonSection | None
+    accounting: AccountingSection | None
+    binaries: BinariesSection | None
+    check: CheckSection
+    history: HistorySection
+    stages: list[tuple[Stage, float]]
+    """How many seconds each took."""
+    key_href: str
 
 
 def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
@@ -160,15 +128,10 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
     rebuilt = decisive.rebuilt.sha256 if decisive and decisive.rebuilt else None
     replayed = replayed_section(decisive) if decisive is not None else None
     return ArtifactPage(
+        report=report,
+        around=around,
         root=root,
-        ecosystem=ecosystem_words(artifact.ecosystem),
-        project=visible(artifact.name, SHORT),
-        project_href=root + around.project_href,
-        version=visible(artifact.version, SHORT),
-        filename=visible(artifact.filename, SHORT),
         mark=_mark(report),
-        reason=visible(decision.sentence, LONG),
-        when=moment(report.finished),
         proof=Proof(
             artifact.sha256,
             rebuilt,
@@ -177,34 +140,23 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
             replayed.finished if replayed is not None else None,
         ),
         replayed=replayed,
-        doubt=visible(around.doubt, LONG) if around.doubt is not None else None,
         alarms=_alarms(report, around.alarms),
         why=why_section(report),
         trail=trail_section(report),
         provenance=provenance_section(report.provenance),
         published=_published(report),
-        remarks=tuple(visible(each) for each in report.remarks),
-        notes=tuple(visible(each) for each in _notes(report)),
-        obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
         source=source_facts(report, decisive),
         build=build_section(report, index, root) if index is not None else None,
         attempts=attempt_rows(report.attempts, index),
-        log_tail=around.log_tail,
         comparison=comparison_section(decisive, index, around.diffoscope_text)
         if decisive is not None and index is not None
         else None,
         accounting=accounting_section(report.accounting),
         binaries=binaries_section(report.accounting),
         check=check_section(artifact, key_href, _repeat(report, around)),
-        files=around.files,
-        missing=around.missing,
         history=history_section(summarise(report), around.history, root),
-        incidents=around.incidents,
-        stages=_stages(report),
-        total=duration(sum(report.seconds.values())),
-        key_id=around.key_id,
+        stages=[(each, report.seconds[each]) for each in Stage if each in report.seconds],
         key_href=key_href,
-        rebuilder_version=visible(report.rebuilder_version, SHORT),
     )
 
 
@@ -276,15 +228,6 @@ def _published(report: Report) -> tuple[Fact, ...]:
         facts.append(Fact("Archive", f"{visible(inspection.format, SHORT)} with {entries}"))
         facts += [Fact("Malformed", visible(each)) for each in inspection.problems[:20]]
     return tuple(facts)
-
-
-def _stages(report: Report) -> tuple[StageRow, ...]:
-    longest = max(report.seconds.values(), default=0.0) or 1.0
-    return tuple(
-        StageRow(stage.words, duration(report.seconds[stage]), round(100 * report.seconds[stage] / longest, 1))
-        for stage in Stage
-        if stage in report.seconds
-    )
 
 
 _PASTEABLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,600}\Z")
