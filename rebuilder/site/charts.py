@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from rebuilder.model.operations import Bucket
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.counts import percent
+from rebuilder.site.counts import CountRow
 from rebuilder.site.display import count, moment
-from rebuilder.site.marks import Mark, mark
+from rebuilder.site.marks import mark
 
 FILES, VERIFICATIONS = ("file", "files"), ("verification", "verifications")
 WIDTH, HEIGHT = 480, 180
@@ -57,15 +57,12 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class LegendEntry:
+class LegendEntry(CountRow):
     """How a verdict is drawn, and how often it was given."""
 
-    mark: Mark
     texture: str
     path: str
     """All its segments as one SVG path: a printer makes a picture of each filled shape, and these are hundreds."""
-    shown: str
-    percent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +120,7 @@ def chart(name: str, title: str, buckets: Sequence[Bucket], *, standing: bool = 
         first=_end(buckets, 0),
         last=_end(buckets, -1),
         legend=tuple(
-            LegendEntry(
-                mark(each), TEXTURES[each], _path(each, columns), f"{totals[each]:,}", percent(totals[each], whole)
-            )
+            LegendEntry(mark(each).word, totals[each], whole, mark(each), TEXTURES[each], _path(each, columns))
             for each in Verdict
             if totals[each]
         ),

@@ -15,26 +15,34 @@ from rebuilder.site.marks import REVOKED, STANDINGS, UNTESTED, Mark, standing, s
 
 
 @dataclass(frozen=True, slots=True)
-class CountRow:
-    """How many files have one verdict, of how many."""
+class Share:
+    """Part of a whole."""
 
-    mark: Mark
+    label: str
     number: int
-    shown: str
-    percent: str
-    width: float
-    """Percent, for a bar."""
+    whole: int
+
+    @property
+    def shown(self) -> str:
+        """The part itself."""
+        return f"{self.number:,}"
+
+    @property
+    def percent(self) -> str:
+        """What it is of the whole, as it is read."""
+        return percent(self.number, self.whole)
+
+    @property
+    def width(self) -> float:
+        """The same, for a bar: 0 to 100."""
+        return round(100 * self.number / self.whole, 2) if self.whole else 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Part of a whole under a name of its own."""
+class CountRow(Share):
+    """How many files have one verdict, of how many."""
 
-    label: str
-    shown: str
-    percent: str
-    width: float
-    """Percent, for a bar."""
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +123,12 @@ NOTHING = FileCounts({}, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Share):
     """Files of which the same can be said, as a part of a bar."""
 
-    label: str
     tone: str
-    number: int
-    shown: str
-    percent: str
     x: float
-    """Where it begins in the bar, in percent; and how wide it is."""
-    width: float
+    """Where it begins in the bar, in percent."""
     href: str | None
 
 
@@ -167,9 +170,8 @@ def bar(counts: FileCounts, root: str | None = None) -> Bar:
             tone = standing_mark(names[0]).tone if names else _OTHER_TONES[label]
             words = "differs" if (label, number) == ("differ", 1) else label
             href = f"{root}verdicts/{names[0]}.html" if root is not None and len(names) == 1 else None
-            wide = width(number, total)
-            parts.append(Part(words, tone, number, f"{number:,}", percent(number, total), round(x, 2), wide, href))
-            x += wide
+            parts.append(Part(words, number, total, tone, round(x, 2), href))
+            x += parts[-1].width
     spoken = ", ".join(f"{each.shown} {each.label}" for each in parts)
     return Bar(total, sum(numbers[:3]), f"Of {count(total, 'file', 'files')}: {spoken}.", tuple(parts))
 
@@ -183,15 +185,7 @@ def count_rows(counts: FileCounts) -> tuple[CountRow, ...]:
     shown = [each for each in STANDINGS if each != REVOKED.name or counts.number(each)]
     pairs: list[tuple[Mark, int]] = [(standing_mark(each), counts.number(each)) for each in shown]
     pairs.append((UNTESTED, counts.untested))
-    total = counts.total
-    return tuple(
-        CountRow(each, number, f"{number:,}", percent(number, total), width(number, total)) for each, number in pairs
-    )
-
-
-def share(label: str, number: int, total: int) -> Share:
-    """``number`` of ``total``; ``label`` is fit to be shown."""
-    return Share(label, f"{number:,}", percent(number, total), width(number, total))
+    return tuple(CountRow(each.word, number, counts.total, each) for each, number in pairs)
 
 
 def reproduced_ways(reproduced: int, written: int) -> str | None:
@@ -217,8 +211,3 @@ def percent(part: int, total: int) -> str:
         return "–"
     amount = 100 * part / total
     return f"{amount:.0f} %" if part in {0, total} else f"{min(max(amount, 0.1), 99.9):.1f} %"
-
-
-def width(part: int, total: int) -> float:
-    """A percentage as the width of a bar, 0 to 100."""
-    return round(100 * part / total, 2) if total else 0.0

@@ -90,7 +90,8 @@ class Feeds:
 
 def _verification(each: Summary) -> _Entry:
     page, shown = page_path(each.ecosystem, each.name, each.version, each.filename, each.sha256), row(each, "")
-    title = f"{shown.project} {shown.version}, {shown.filename}: {shown.mark.word}"
+    project, version, filename = (visible(text, SHORT) for text in (each.name, each.version, each.filename))
+    title = f"{project} {version}, {filename}: {shown.mark.word}"
     return _Entry(f"{page} {each.finished}", title, shown.sentence, f"{href(page)}/index.html", each.finished)
 
 

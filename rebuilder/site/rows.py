@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
+from rebuilder.site.display import count, page_href
 from rebuilder.site.kinds import CAUSES
 from rebuilder.site.marks import REVOKED, Mark, mark
 
@@ -19,15 +19,12 @@ from rebuilder.site.marks import REVOKED, Mark, mark
 class Row:
     """One verification in a list."""
 
+    summary: Summary
     mark: Mark
-    project: str
-    version: str
-    filename: str
     sentence: str
     """The diagnosed cause where there is one; else what the verdict says."""
     cause_href: str | None
     """Of the list of its cause."""
-    when: Moment
     href: str | None
     """The artifact's page; None when that page shows a later verification, or is the present page."""
     times: str | None = None
@@ -40,13 +37,10 @@ def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1, lis
     unsigned = summary.verdict is Verdict.UNAUTHENTICATED  # its page lists by digest what nobody signed
     sentence = CAUSES.label(cause) if cause is not None else summary.verdict.spoken if unsigned else summary.sentence
     return Row(
+        summary,
         mark=mark(summary.verdict, summary.kind) if summary.doubt is None else REVOKED,
-        project=visible(summary.name, SHORT),
-        version=visible(summary.version, SHORT),
-        filename=visible(summary.filename, SHORT),
-        sentence=visible(sentence if summary.doubt is None else summary.doubt, LONG),
+        sentence=sentence if summary.doubt is None else summary.doubt,
         cause_href=f"{root}{CAUSES.path(cause)}" if cause is not None and listed else None,
-        when=moment(summary.finished),
         href=page_href(root, summary) if linked else None,
         times=f"{times:,} times, last" if times > 1 else None,
     )

@@ -15,7 +15,7 @@ from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
 from rebuilder.site.charts import Chart, chart
-from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways, share
+from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways
 from rebuilder.site.display import SHORT, count, moment, span, visible
 from rebuilder.site.marks import Mark
 from rebuilder.site.pages.alarms import AlarmGroup, alarm_groups, total
@@ -186,7 +186,7 @@ def operate_page(
         runners=runners[:MOST_RUNNERS],
         more_runners=_more(len(runners) - MOST_RUNNERS, "more runner", "more runners"),
         fleet=_fleet(operations.fleet, now),
-        replays=tuple(share(_age(each), each.agreeing, each.total) for each in operations.replays),
+        replays=tuple(Share(_age(each), each.agreeing, each.total) for each in operations.replays),
         replayed=_replayed(operations.replays),
         costs=operations.costs,
         watches=watches[:MOST_WATCHES],
@@ -244,7 +244,7 @@ def _queued(queue: QueueState) -> int:
 def _by_reason(queue: QueueState) -> tuple[Share, ...]:
     whole = sum(queue.by_reason.values())
     found = [(each.words, queue.by_reason.get(each, 0)) for each in Reason]
-    return tuple(share(label, number, whole) for label, number in found if number)
+    return tuple(Share(label, number, whole) for label, number in found if number)
 
 
 def _by_watch(queue: QueueState) -> tuple[Share, ...]:
@@ -253,8 +253,8 @@ def _by_watch(queue: QueueState) -> tuple[Share, ...]:
         return ()
     watched, whole = sum(queue.by_watch.values()), _queued(queue)
     found = sorted(queue.by_watch.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHARES]
-    rows = tuple(share(visible(name, SHORT), number, whole) for name, number in found)
-    return (share("no watch", whole - watched, whole), *rows) if whole > watched else rows
+    rows = tuple(Share(visible(name, SHORT), number, whole) for name, number in found)
+    return (Share("no watch", whole - watched, whole), *rows) if whole > watched else rows
 
 
 _RUNNERS = {
