@@ -9,8 +9,6 @@ from rebuilder.store.ledger.tables import UtcDateTime
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -18,10 +16,3 @@ def upgrade() -> None:
     op.add_column("watch", sa.Column("planned", UtcDateTime))
     op.add_column("verification", sa.Column("fetched_bytes", sa.BigInteger))
     op.add_column("verification", sa.Column("written_bytes", sa.BigInteger))
-
-
-def downgrade() -> None:
-    """As it was."""
-    op.drop_column("verification", "written_bytes")
-    op.drop_column("verification", "fetched_bytes")
-    op.drop_column("watch", "planned")
