@@ -133,6 +133,11 @@ def count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def more(number: int, one: str, many: str) -> str | None:
+    """The same of what is left out; None where nothing is."""
+    return count(number, one, many) if number > 0 else None
+
+
 def page_href(root: str, summary: Summary | Touched) -> str:
     """Relative address of an artifact's page; ``root`` leads from the present page to the site's root.
 

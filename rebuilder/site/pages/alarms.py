@@ -9,7 +9,7 @@ from datetime import datetime
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.report import Summary
 from rebuilder.model.value import sha256_hex
-from rebuilder.site.display import LONG, SHORT, Moment, count, moment, visible
+from rebuilder.site.display import LONG, SHORT, Moment, count, moment, more, visible
 from rebuilder.site.marks import Mark, severity_mark, times
 
 MOST_CAUSES = 200
@@ -69,11 +69,11 @@ def alarms_page(files: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> Al
         severities=tuple(severity_mark(each) for each in Severity),
         total=total(alarms),
         groups=groups[:MOST_CAUSES],
-        hidden=_more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
+        hidden=more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
         acknowledged=_closed(acknowledged, lambda each: each.acknowledged),
-        more_acknowledged=_more(len(acknowledged) - MOST_CLOSED, "older one", "older ones"),
+        more_acknowledged=more(len(acknowledged) - MOST_CLOSED, "older one", "older ones"),
         cleared=_closed(cleared, lambda each: each.cleared),
-        more_cleared=_more(len(cleared) - MOST_CLOSED, "older one", "older ones"),
+        more_cleared=more(len(cleared) - MOST_CLOSED, "older one", "older ones"),
         pages=pages,
     )
 
@@ -113,7 +113,7 @@ def _group(group: Sequence[RecordedAlarm], limit: int) -> AlarmGroup:
         number=count(len(group), "alarm", "alarms"),
         times=times(sum(each.count for each in group)),
         rows=group[:MOST_OF_A_CAUSE],
-        hidden=_more(len(group) - MOST_OF_A_CAUSE, "more alarm", "more alarms"),
+        hidden=more(len(group) - MOST_OF_A_CAUSE, "more alarm", "more alarms"),
     )
 
 
@@ -126,7 +126,3 @@ def _closed(
 ) -> Sequence[RecordedAlarm]:
     newest = sorted(alarms, key=lambda each: (when(each) or each.last_seen, each.number), reverse=True)
     return newest[:MOST_CLOSED]
-
-
-def _more(number: int, one: str, many: str) -> str | None:
-    return count(number, one, many) if number > 0 else None

@@ -16,7 +16,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
 from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways
-from rebuilder.site.display import SHORT, count, moment, span, visible
+from rebuilder.site.display import SHORT, count, moment, more, span, visible
 from rebuilder.site.marks import Mark
 from rebuilder.site.pages.alarms import AlarmGroup, alarm_groups, total
 from rebuilder.site.rows import Row, row
@@ -167,15 +167,15 @@ def operate_page(
         sentence=said.sentence,
         alarms=groups[:MOST_CAUSES],
         alarm_total=total(alarms),
-        more_alarms=_more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
+        more_alarms=more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
         running=queue.running[:MOST_RUNNING],
-        more_running=_more(len(queue.running) - MOST_RUNNING, "more", "more"),
+        more_running=more(len(queue.running) - MOST_RUNNING, "more", "more"),
         upcoming=queue.upcoming,
         queue=said.queue,
         queued=count(_queued(queue), "task", "tasks"),
         by_reason=_by_reason(queue),
         by_watch=_by_watch(queue),
-        more_watched=_more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
+        more_watched=more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
         charts=tuple(each for each in charts if each is not None),
         counts=count_rows(files),
         ways=reproduced_ways(files.number(Verdict.REPRODUCED.value), files.written),
@@ -184,16 +184,16 @@ def operate_page(
         oldest=row(operations.oldest, "", linked=published(operations.oldest)) if operations.oldest else None,
         oldest_age=span(now - operations.oldest.finished) if operations.oldest else "",
         runners=runners[:MOST_RUNNERS],
-        more_runners=_more(len(runners) - MOST_RUNNERS, "more runner", "more runners"),
+        more_runners=more(len(runners) - MOST_RUNNERS, "more runner", "more runners"),
         fleet=_fleet(operations.fleet, now),
         replays=tuple(Share(_age(each), each.agreeing, each.total) for each in operations.replays),
         replayed=_replayed(operations.replays),
         costs=operations.costs,
         watches=watches[:MOST_WATCHES],
-        more_watches=_more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
+        more_watches=more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
         failures=operations.failures[:MOST_FAILURES],
         failed=_failed(operations.failures, known),
-        more_failures=_more(len(operations.failures) - MOST_FAILURES, "more cause", "more causes"),
+        more_failures=more(len(operations.failures) - MOST_FAILURES, "more cause", "more causes"),
         published=published,
     )
 
@@ -293,7 +293,3 @@ def _replayed(replays: Sequence[ReplayedByAge]) -> str:
 def _failed(groups: Sequence[FailureGroup], known: int) -> str:
     whole = sum(each.count for each in groups)
     return f"{whole:,} of {count(known, 'known file', 'known files')} {'is' if whole == 1 else 'are'} not confirmed."
-
-
-def _more(number: int, one: str, many: str) -> str | None:
-    return count(number, one, many) if number > 0 else None
