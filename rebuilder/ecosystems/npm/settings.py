@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from rebuilder.errors import UsageError
 from rebuilder.model.value import Value
+from rebuilder.network.http.address import parts_of
 
 _DEFINITIONS = (
     "node_modules/@npmcli/config/lib/definitions/definitions.js",
@@ -148,12 +149,7 @@ def _usable(header: str, place: str) -> str:
 
 
 def _checked(url: str, place: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url or "?" in url or "#" in url:
+    if parts_of(url) is None or not url.isprintable() or " " in url or "?" in url or "#" in url:
         # The value itself may hold a password.
         raise UsageError(f"The npm registry from {place} is not an http or https address.", hint=MEND)
     return url.rstrip("/")

@@ -23,10 +23,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from rebuilder.errors import UsageError
 from rebuilder.model.value import Value
+from rebuilder.network.http.address import parts_of
 
 _CERTIFICATE_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -212,12 +212,7 @@ def _certificates(where: PipProcess, pip: _PipFiles) -> tuple[Path | None, str |
 
 
 def _checked_url(url: str, place: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
+    if parts_of(url) is None or not url.isprintable() or " " in url:
         # The value itself may hold a password.
         raise UsageError(f"The index URL from {place} is not an http or https address.", hint=_MEND)
     return url.rstrip("/")

@@ -60,12 +60,11 @@ def fetch_history(git: Git, most_bytes: int) -> SourceProblem | None:
     Raises:
         GitStopped: a limit was reached.
     """
-    done = git.run(
-        *("-c", "fetch.fsckObjects=false"),
-        *("fetch", "--quiet", "--filter=blob:none", "--update-shallow", "--no-tags", "--prune"),
-        *("--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance", "--force"),
-        *("--end-of-options", "source", "+refs/heads/*:refs/rebuilder/heads/*", f"+refs/tags/*:{_TAGS}*"),
+    done = git.fetch(
+        ["+refs/heads/*:refs/rebuilder/heads/*", f"+refs/tags/*:{_TAGS}*"],
+        *("--filter=blob:none", "--update-shallow", "--prune"),
         most_growth=most_bytes,
+        settings=("-c", "fetch.fsckObjects=false"),
     )
     _forget_filter(git)
     return git.problem(done) if done.code else None
@@ -200,11 +199,7 @@ def _texts(git: Git, commits: Iterable[str], path: str) -> dict[str, str]:
     if not names:
         return {}
     wanted = list(dict.fromkeys(names.values()))
-    git.run(
-        *("fetch", "--quiet", "--filter=blob:limit=1m", "--no-tags", "--no-write-fetch-head"),
-        *("--no-recurse-submodules", "--no-auto-maintenance", "--end-of-options", "source", *wanted),
-        most_growth=_MOST_BYTES,
-    )
+    git.fetch(wanted, "--filter=blob:limit=1m", most_growth=_MOST_BYTES)
     _forget_filter(git)
     contents = {name: read_object(git, name, "blob") for name in wanted}
     texts = {name: content.decode("utf-8", "replace") for name, content in contents.items() if content is not None}

@@ -150,11 +150,7 @@ def _asker(git: Git) -> Ask:
 
 
 def _fetch(git: Git, wanted: list[str], most_bytes: int) -> SourceProblem | None:
-    done = git.run(
-        *("fetch", "--quiet", "--filter=tree:0", "--update-shallow", "--no-tags", "--no-write-fetch-head"),
-        *("--no-recurse-submodules", "--no-auto-maintenance", "--force", "--end-of-options", "source", *wanted),
-        most_growth=most_bytes,
-    )
+    done = git.fetch(wanted, "--filter=tree:0", "--update-shallow", most_growth=most_bytes)
     return git.problem(done) if done.code else None
 
 

@@ -168,6 +168,25 @@ class Git:
                 for left_over in list(self.repository.glob(pattern)):
                     left_over.unlink(missing_ok=True)
 
+    def fetch(self, wanted: Iterable[str], *options: str, most_growth: int, settings: Sequence[str] = ()) -> Done:
+        """Fetch objects and references from ``source``, and nothing that git would bring along unasked.
+
+        Args:
+            wanted: What to fetch, and as what, in git's words: anything a stranger chose may be among it.
+            options: What of it, such as ``--depth=1``.
+            most_growth: How much the repository may grow, in bytes.
+            settings: Other settings than those of :class:`Git`.
+
+        Raises:
+            GitStopped, RefusedAddress: see :meth:`run`.
+        """
+        return self.run(
+            *settings,
+            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
+            *("--no-auto-maintenance", "--force", *options, "--end-of-options", "source", *wanted),
+            most_growth=most_growth,
+        )
+
     def run(
         self, *arguments: str, most_output: int = 1 << 20, most_growth: int | None = None, stdin: bytes = b""
     ) -> Done:

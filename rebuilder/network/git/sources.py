@@ -356,11 +356,7 @@ class _Visit:
         return self._settled(done, tags)
 
     def _ask(self, wanted: list[str]) -> Done:
-        return self._git.run(
-            *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
-            *("--no-auto-maintenance", "--force", "--end-of-options", "source", *wanted),
-            most_growth=self._limits.fetched_bytes,
-        )
+        return self._git.fetch(wanted, "--depth=1", most_growth=self._limits.fetched_bytes)
 
     def _settled(self, done: Done, tags: Mapping[str, str]) -> SourceProblem | None:
         if done.code == 0:

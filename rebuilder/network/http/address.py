@@ -152,15 +152,19 @@ def netrc_path(environment: Mapping[str, str]) -> Path | None:
 _INDEX_HINT = "Check the index URL in the settings of pip, uv or npm; `rebuilder doctor` shows which one is used."
 
 
-def _parts(url: str) -> SplitResult:
+def parts_of(url: str) -> SplitResult | None:
+    """The parts of an http or https address; None where it is none."""
     try:
         parts = urlsplit(url)
-        # A backslash, which some take for a slash, would make one host of it here and another one there.
-        usable = (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "\\" not in parts.netloc
-        )
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
+        return None
+    # A backslash, which some take for a slash, would make one host of it here and another one there.
+    return parts if usable and "\\" not in parts.netloc else None
+
+
+def _parts(url: str) -> SplitResult:
+    parts = parts_of(url)
+    if parts is None:
         raise UnavailableError(f"{shown(url)} is not an http or https address.", hint=_INDEX_HINT)
     return parts

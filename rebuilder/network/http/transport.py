@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import httpcore
 import httpx
 
+from rebuilder.network.http.address import parts_of
 from rebuilder.network.reach import Origin, Reach
 
 if TYPE_CHECKING:
@@ -115,12 +116,8 @@ class Transport(httpx.BaseTransport):
         }
         if proxy is None:
             return httpcore.ConnectionPool(network_backend=_Judged(self._reach, scheme, self._deadline), **options)
-        try:
-            parts = urlsplit(proxy)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
+        parts = parts_of(proxy)
+        if parts is None:
             raise httpx.UnsupportedProtocol("only http and https proxies are used")
         login = (unquote(parts.username), unquote(parts.password or "")) if parts.username is not None else None
         host = parts.netloc.rpartition("@")[2]
