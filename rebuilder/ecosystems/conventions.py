@@ -154,25 +154,16 @@ class Conventions:
         return False
 
     def places(self, cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
-        """Lines of a project that a cause may come from, likeliest first.
-
-        Args:
-            cause: What was shown, or is likely.
-            texts: Those of :attr:`build_files`, by path.
-        """
+        """Lines of a project, of its :attr:`build_files` by path, that a cause may come from, likeliest first."""
         pattern = self.rules.asks.get(cause)
         return lines_of(pattern, texts, first=self.rules.asked_first) if pattern is not None else ()
 
     def mended(
         self, cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]
     ) -> dict[str, str]:
-        """Files of a project as they should be, where a rule knows; those at ``found`` are what it comes from.
+        """Files of a project as they should be, where a rule knows; ``lacking``: what a build wants and did not get.
 
-        Args:
-            cause: What was found.
-            found: What :meth:`places` gave.
-            texts: As there.
-            lacking: Files that a build wants and did not get.
+        ``found`` is what :meth:`places` gave for the cause and the same texts.
         """
         return {}
 

@@ -278,12 +278,7 @@ _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
 def read_lock(text: str, *, python_version: str, machine: str) -> tuple[Pin, ...]:
-    """Pins of a PEP 751 lock file that uv wrote for one platform, one wheel each.
-
-    Args:
-        text: The lock file.
-        python_version: Such as ``3.13``.
-        machine: As in wheel tags, such as ``x86_64``.
+    """Pins of a PEP 751 lock file that uv wrote for one platform, such as ``3.13`` on ``x86_64``, one wheel each.
 
     Raises:
         UnavailableError: the file is not what PEP 751 describes, or a package has no usable wheel in it.

@@ -22,24 +22,17 @@ Consistency = Callable[[int], Sequence[bytes]]
 
 @dataclass
 class Witness:
-    """One witness: whoever signs that the log only grew, as far as it has seen.
-
-    Args:
-        key: What its cosignatures are checked with.
-        url: Its submission prefix.
-    """
+    """One witness: whoever signs that the log only grew, as far as it has seen."""
 
     key: NoteKey
+    """What its cosignatures are checked with."""
     url: str
+    """Its submission prefix."""
     _seen: int = field(default=0, init=False)
     """Size of the checkpoint that it has cosigned last, as far as we know."""
 
     def cosigned(self, note: Note, consistency: Consistency) -> Note:
-        """The checkpoint with the cosignature of this witness.
-
-        Args:
-            note: A signed checkpoint.
-            consistency: Gives the proof from a smaller size.
+        """A signed checkpoint with the cosignature of this witness; ``consistency`` gives proofs from smaller sizes.
 
         Raises:
             UnavailableError: the witness does not answer, or refuses; the sentence says how.

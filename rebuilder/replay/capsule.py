@@ -141,10 +141,7 @@ class Capsule:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
-        """Read the index and all manifests of a capsule.
-
-        Args:
-            path: A directory, or a file that :func:`pack` wrote.
+        """Read the index and all manifests of a capsule: a directory, or a file that :func:`pack` wrote.
 
         Raises:
             UsageError: it is none, or something in it is not what its digest says.
@@ -217,10 +214,9 @@ class Capsule:
 
 
 class CapsuleWriter:
-    """Adds reports to a capsule in a directory; what is there already stays, and is not written again.
+    """Adds reports to a capsule in a directory, made when it is missing.
 
-    Args:
-        root: The directory, made when it is missing.
+    What is there already stays, and is not written again.
 
     Raises:
         UsageError: it has files, and is no capsule; or it cannot be written.

@@ -203,10 +203,7 @@ class Meter:
     """
 
     def __init__(self, init: int) -> None:
-        """Open a sandbox that stands.
-
-        Args:
-            init: Process id of its first process.
+        """Open a sandbox that stands, by the id of its first process.
 
         Raises:
             OSError: it is gone, or may not be looked into.

@@ -204,11 +204,7 @@ class DebianArchive:
     def indices(self, release: SignedRelease, kind: str) -> Iterator[SignedIndex]:
         """The lists of one kind, of every component that apt's settings name; those that are there.
 
-        One that is kept is not asked for again.
-
-        Args:
-            release: The state of the suite.
-            kind: Such as ``binary-amd64/Packages`` or ``source/Sources``.
+        One that is kept is not asked for again. Kinds are such as ``binary-amd64/Packages`` or ``source/Sources``.
 
         Raises:
             UnavailableError: one cannot be had.

@@ -151,13 +151,9 @@ _Bound = tuple[int, int, int]
 
 
 def satisfies(version: str, wanted: str) -> bool | None:
-    """Whether a version is in a range; None where the text is no range. Versions before a release are in none.
+    """Whether an exact version is in a range; None where the text is no range. Versions before a release are in none.
 
-    The forms are those of https://github.com/npm/node-semver#ranges.
-
-    Args:
-        version: An exact one.
-        wanted: Such as ``^18.17 || >=20``.
+    The forms are those of https://github.com/npm/node-semver#ranges, such as ``^18.17 || >=20``.
     """
     if len(wanted) > _LONGEST or not is_version(version):
         return None

@@ -63,9 +63,7 @@ class NpmRegistry:
     def document(self, name: str, *, accept: str = MEDIA_TYPE) -> Document:
         """The document of a package, asked for again each time (a server may say that it has not changed).
 
-        Args:
-            name: Of the package.
-            accept: :data:`~rebuilder.ecosystems.npm.packument.MEDIA_TYPE`, or that of the short form.
+        ``accept``: :data:`~rebuilder.ecosystems.npm.packument.MEDIA_TYPE`, or that of the short form.
 
         Raises:
             UnknownProjectError: there is no such package.

@@ -62,11 +62,7 @@ def places(cause: Cause, texts: Mapping[str, str]) -> tuple[Place, ...]:
 def mended(cause: Cause, found: Sequence[Place], texts: Mapping[str, str], lacking: Sequence[str]) -> dict[str, str]:
     """The files with a change that mends the cause, where a rule knows one and only one line can be meant.
 
-    Args:
-        cause: What was found.
-        found: Its places.
-        texts: Files of the project.
-        lacking: Files that the source archive lacks.
+    See :meth:`rebuilder.ecosystems.conventions.Conventions.mended`.
     """
     if cause in {Cause.INCOMPLETE_SOURCE, Cause.EXTRA_SOURCE_FILES} and lacking and _heeds_manifest(texts):
         manifest = texts.get("MANIFEST.in", "")

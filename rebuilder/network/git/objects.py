@@ -236,13 +236,9 @@ class ArchiveFindings:
 
 
 def tar_chunks(entries: Sequence[TreeEntry], contents: Contents, moment: int, seen: ArchiveFindings) -> Iterator[bytes]:
-    """The archive, piece by piece.
+    """The archive of entries in order of their paths, piece by piece; ``seen`` is told what is worth a note.
 
-    Args:
-        entries: In order of their paths.
-        contents: Where their bytes are.
-        moment: Time of every member, in seconds since 1970.
-        seen: Is told what is worth a note.
+    ``moment`` is the time of every member, in seconds since 1970.
 
     Raises:
         Unsound: content is missing or damaged.

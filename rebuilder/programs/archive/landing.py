@@ -216,10 +216,8 @@ def order_decides(archive: ZipArchive) -> bool:
 def names_meet(places: tuple[tuple[str, bool], ...]) -> bool:
     """Whether two files meet on some file system, one lies in the way to another, or a directory is spelt in two ways.
 
-    Args:
-        places: Paths, and whether each is a directory.
-
-    A name that Windows may have given to another file by itself counts as one that meets.
+    Places are paths, and whether each is a directory. A name that Windows may have given to another file by itself
+    counts as one that meets.
     """
     if any(_SHORT_NAME.fullmatch(part) for path, _directory in places if "~" in path for part in path.split("/")):
         return True

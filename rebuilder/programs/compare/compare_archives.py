@@ -224,15 +224,9 @@ def _document(
 
 
 def _recorded(paths: tuple[str, str], archives: tuple[Any, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The record of two archives: ``{"record": …}``, see ``replay_zip`` and ``replay_tar``.
+    """The record of two archives, equal under these normalisations: see ``replay_zip`` and ``replay_tar``.
 
-    Args:
-        paths: Of the published and of the rebuilt file.
-        archives: What was read of them.
-        names: The normalisations under which they are equal.
-
-    Returns:
-        That, or ``{"unwritable": …}`` with the end of a sentence.
+    It is ``{"record": …}``, or ``{"unwritable": …}`` with the end of a sentence.
     """
     if isinstance(archives[1], DebArchive):
         return {"unwritable": "nothing is written into finished packages of Debian"}

@@ -35,11 +35,7 @@ class Cpus:
     """
 
     def __init__(self, claim: Claim | None = None) -> None:
-        """Nothing is taken yet.
-
-        Args:
-            claim: How a CPU is taken; machine-wide by default.
-        """
+        """Nothing is taken yet; ``claim`` says how a CPU is, machine-wide by default."""
         self._claim = claim or claimed
         self._turn = itertools.count()
 
@@ -205,11 +201,7 @@ class Program(NamedTuple):
 
 
 class Bubblewrap:
-    """Starts sandboxes; safe to use from several threads.
-
-    Args:
-        shortage: Watches the machine while something runs.
-    """
+    """Starts sandboxes; safe to use from several threads. A ``shortage`` watches the machine while something runs."""
 
     def __init__(self, shortage: Callable[[Limits], Shortage] = Shortage) -> None:
         self._shortage = shortage

@@ -92,10 +92,7 @@ class GuestProbe:
         self._lock = threading.Lock()
 
     def problem(self, *, anew: bool = False) -> NoGuestError | None:
-        """Why no guest runs here; None when one does.
-
-        Args:
-            anew: Boot one whatever is remembered.
+        """Why no guest runs here; None when one does. ``anew``: One is booted, whatever is remembered.
 
         Raises:
             CorruptEnvironmentError: the build environment with the kernel was modified.
