@@ -23,6 +23,7 @@ from rebuilder.verification.steps import StepVerifier
 from rebuilder.wiring import Wired
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.progress import NoDisplay
+from tests.fakes.sources import FakeSources
 from tests.fakes.verifications import artifact
 
 UNSUPPORTED = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="Files of this kind cannot be rebuilt yet.")
@@ -65,7 +66,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         journal=ledger,
         ledger=ledger,
         run=nothing,
-        steps=StepVerifier(checker, nothing, stopwatch),
+        steps=StepVerifier(checker, FakeSources(blobs), stopwatch),
         environments=nothing,
         comparer=nothing,
         finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]
