@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -24,7 +23,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import InstallationLimitError, SandboxFaultError, UnavailableError
+from rebuilder.errors import InstallationLimitError, SandboxFaultError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.environment import Manifest
@@ -35,7 +34,7 @@ from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.debian_archive import Archive, programs, served_archive
-from tests.fakes.debian_machine import NOW, opened
+from tests.fakes.debian_machine import opened
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.programs import InProcessPrograms
 from tests.fakes.web_server import served
@@ -327,8 +326,9 @@ def test_environment_with_what_was_chosen(builder: Builder) -> None:
     assert builder.base == environment(builder.context(), builder.base, builder.resolved())
     other = builder.resolved("b1")
     (builder.archive.root / "debian/pool/b1_1-1_all.deb").unlink()
-    with pytest.raises(UnavailableError, match=r"not have b1 1-1, which its signed list names \(trixie of"):
+    with pytest.raises(NotRebuildable, match=r"not have b1 1-1, which its signed list names \(trixie of") as caught:
         environment(builder.context(), builder.base, other)
+    assert Verdict.INFRA_ERROR is caught.value.obstacle.verdict
     kept = [each.replace(package=each.package.replace(origin="kept-index")) for each in other.packages]
     with pytest.raises(NotRebuildable, match="not have b1 1-1, and no list"):
         environment(builder.context(), builder.base, other.replace(packages=tuple(kept)))
@@ -373,8 +373,8 @@ def test_files_of_a_source_package(builder: Builder, tmp_path: Path) -> None:
 
 
 def test_file_that_the_mirror_lacks(builder: Builder, tmp_path: Path) -> None:
-    """A mirror that lacks what its list has is in trouble, until that stays so; what no list has is missing."""
-    archive, moment = builder.archive, [NOW]
+    """A mirror that lacks what its list has is in trouble; what no list has is missing."""
+    archive = builder.archive
     archive.add_source("tiny")
     shutil.copytree(archive.root / "debian", tmp_path / "other/debian")
     (archive.root / "debian/pool/tiny_1-1.tar.gz").unlink()
@@ -383,18 +383,11 @@ def test_file_that_the_mirror_lacks(builder: Builder, tmp_path: Path) -> None:
     def asked() -> SourceFiles:
         return source_files(context, source, release)
 
-    context = replace(
-        builder.context(), open_archive=lambda: opened(archive, builder.blobs, builder.place, now=lambda: moment[0])
-    )
+    context = builder.context()
     [release] = context.archive.releases(None)
-    for hours in (0, 11.9):
-        moment[0] = NOW + timedelta(hours=hours)
-        with pytest.raises(UnavailableError, match=r"tiny_1-1\.tar\.gz, which its signed list names \(trixie of"):
-            asked()
-    for hours in (12, 99):
-        moment[0] = NOW + timedelta(hours=hours)
-        with pytest.raises(NotRebuildable, match=r"tiny_1-1\.tar\.gz, which its signed list names \(trixie of"):
-            asked()
+    with pytest.raises(NotRebuildable, match=r"tiny_1-1\.tar\.gz, which its signed list names \(trixie of") as caught:
+        asked()
+    assert Verdict.INFRA_ERROR is caught.value.obstacle.verdict
     with served(tmp_path / "other") as address:
         also = f"deb [signed-by={archive.keyring}] {address}/debian trixie main\n"
         (archive.etc_apt / "sources.list.d").mkdir()
@@ -405,5 +398,6 @@ def test_file_that_the_mirror_lacks(builder: Builder, tmp_path: Path) -> None:
     (archive.etc_apt / "sources.list.d/other.list").unlink()
     archive.drop()
     context = replace(context, open_archive=builder.opened)
-    with pytest.raises(NotRebuildable, match="and no list that"):
+    with pytest.raises(NotRebuildable, match="and no list that") as caught:
         asked()
+    assert Verdict.INPUTS_MISSING is caught.value.obstacle.verdict
