@@ -13,11 +13,16 @@ TEST_PACKAGES := $(PACKAGES) chromium chromium-driver dpkg-dev openssl jq gpg gp
 # What is needed on top for the soak of a fleet.
 SOAK_PACKAGES := rabbitmq-server libfaketime
 SUITES := bullseye bookworm trixie forky
+# What tests build on; those that take longest come first.
+TREES := bullseye-git bookworm-git trixie-git forky-git trixie-build trixie-gcc trixie-node diffoscope python2 $(SUITES) uml
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
+# A file stays on one processor, for what its tests share. In the order of their folders the short ones of tests/unit come
+# last, so that no processor waits for another at the end.
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder tests --ignore=tests/online
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install builder oracle environments demo test lint types tests test-online soak soak-fleet bench bench-causes release-check image update-pins lock clean
+.PHONY: help packages test-packages install builder oracle environments demo test lint types ready tests coverage test-online soak soak-fleet bench bench-causes release-check image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,12 +77,14 @@ builder: .build/builder/.complete ## What an image is made of that builds wheels
 
 oracle: .build/oracle/.installed ## Older installers, for tests
 
+ready: environments $(WHEELHOUSE)/.complete npm-tarballs builder oracle  # what tests need beside the Python environment
+
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
 
 environments: install ## The root file systems that tests build in (cached)
 	@# For tests a mirror that stands still will do; whoever verifies decides in the settings.
-	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) --all
-	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) trixie-gcc trixie-build
+	printf '%s\n' $(TREES) | xargs --max-procs=$(JOBS) --max-args=1 \
+	  $(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %)
 
 demo: install ## Verify a handful of real releases and an npm package made here, and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \
@@ -91,7 +98,9 @@ ifdef T
 test tests: $(VENV)/.installed  # nothing else is looked at: it begins at once
 	$(BIN)/python -m pytest $(T)
 else
-test: test-packages lint types tests ## Everything CI runs. Only some tests, at once: make test T=tests/unit/test_x.py
+test: test-packages ## Everything CI runs. Only some tests, at once: make test T=tests/unit/test_x.py
+	$(MAKE) --jobs=$(JOBS) lint types ready
+	$(RUN_TESTS)
 endif
 
 lint: install ## Style
@@ -102,10 +111,11 @@ types: install ## Static types
 	$(BIN)/mypy
 
 ifndef T
-# A file stays on one processor, for what its tests share. In the order of their folders the short ones of tests/unit come
-# last, so that no processor waits for another at the end.
-tests: test-packages environments $(WHEELHOUSE)/.complete npm-tarballs builder oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report= tests --ignore=tests/online
+tests: test-packages ready ## Unit, contract, integration and browser tests; no internet
+	$(RUN_TESTS)
+
+coverage: test-packages ready ## The same tests, and how much of the code they run; half as long again
+	$(RUN_TESTS) --cov --cov-report=
 	$(BIN)/coverage report
 endif
 
