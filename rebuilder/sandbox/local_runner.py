@@ -33,11 +33,11 @@ class LocalRunner:
         self._blobs = blobs
 
     def __call__(self, definition: BuildDefinition) -> Run:
-        """Run it, if everything it names is here, with the digests it names.
+        """Run it, if everything it names is here, with the digests it names, and its environment is whole afterwards.
 
         Raises:
             SandboxUnavailableError: there is no such sandbox, or this machine cannot give its isolation.
-            BuildEnvironmentError: the build environment cannot be had.
+            BuildEnvironmentError: the build environment cannot be had, or was changed or removed while it was used.
             StoreError: an input is not stored, or is damaged.
             SandboxFaultError: the sandbox itself failed.
         """
@@ -51,7 +51,9 @@ class LocalRunner:
         inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
         if self._prepared is not None:
             definition, inputs = self._prepared.taken(definition, environment, inputs)
-        return sandbox.run(definition, root=environment.root, layers=environment.layers, inputs=inputs)
+        run = sandbox.run(definition, root=environment.root, layers=environment.layers, inputs=inputs)
+        self._environments.by_digest(environment.sha256)
+        return run
 
     def _environment(self, wanted: EnvironmentRef) -> BuildEnvironment:
         """The one with the digest, whatever its name stands for now; made when it is not here and may come out so."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rebuilder.errors import BuildEnvironmentError, SandboxUnavailableError, StoreError
-from rebuilder.model.attempt import Limit, Outcome
-from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
+from rebuilder.model.attempt import Limit, Outcome, Run
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import BUILD_TYPE, SandboxPrograms, program_archive
@@ -56,6 +58,31 @@ def test_another_environment(tmp_path: Path) -> None:
     with pytest.raises(BuildEnvironmentError, match="no build environment with the digest 000"):
         house.run(definition(TRUE, toolchain=other))
     assert house.sandbox.ran == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "more").touch(),
+        lambda root: min(each for each in root.rglob("*") if each.is_file()).unlink(),
+    ],
+    ids=["more", "less"],
+)
+def test_an_environment_that_is_changed_under_a_build(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    """What came of it says nothing of the build, so it is no outcome of one."""
+    house = House(tmp_path)
+
+    class Changing(FakeSandbox):
+        def run(self, definition: BuildDefinition, *, root: Path, **others: Any) -> Run:
+            run = super().run(definition, root=root, **others)
+            change(root)
+            return run
+
+    sandbox = Changing(house.blobs, FixedClock(), {(TRUE,): Script(exit_code=1)})
+    runner = LocalRunner({"bubblewrap": sandbox}, house.environments, house.blobs)
+    with pytest.raises(BuildEnvironmentError, match="was modified"):
+        runner(definition(TRUE, toolchain=house.toolchain))
+    assert len(sandbox.ran) == 1
 
 
 def test_earlier_environment_that_is_still_stored(tmp_path: Path) -> None:
