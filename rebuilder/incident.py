@@ -22,7 +22,7 @@ from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.sbom import build_dependencies, release_key
 from rebuilder.model.text import clipped
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
 from rebuilder.signing.key_list import KeyList, KeyListError
@@ -47,7 +47,6 @@ _MOST_SUSPECTS = 50
 _MOST_ANSWERS = 5
 """Files of one release of which it is told what they share with others."""
 _MOST_DEPENDENCIES = 200
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[!-~]{1,200}")
 _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 _HINT = "Name a digest (SHA-256), a release (pkg:pypi/idna@3.10), a key, a runner, a build environment, or a file."
@@ -123,7 +122,7 @@ class Investigator:
         return found
 
     def _suspects(self, asked: str) -> list[Named]:
-        if _DIGEST.fullmatch(asked):
+        if is_sha256(asked):
             return self._by_digest(Sha256(asked))
         if (purls := _release(asked)) is not None:
             rows = self.ledger.component_book.newest(of_releases(purls), _MOST_SUSPECTS)

@@ -55,7 +55,7 @@ class InVain:
             hours = PATIENCE.total_seconds() / 3600
             later = f"If it stays so for {hours:g} hours, the verdict is {Verdict.INPUTS_MISSING}."
             raise UnavailableError(f"{obstacle.sentence} {later}")
-        sentence = f"{obstacle.sentence} It is asked for in vain since {since:%Y-%m-%d %H:%M} UTC."
+        sentence = f"{obstacle.sentence} It has been asked for in vain since {since:%Y-%m-%d %H:%M} UTC."
         return obstacle.replace(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
 
     def forget(self, artifact: Artifact) -> None:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -50,7 +49,7 @@ from rebuilder.environments.tree import kept, whole_listing
 from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import NAME, Made, Manifest, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
-from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.value import canonical_json, is_sha256, sha256_hex
 
 Maker = Callable[[Manifest, Path], Made]
 """Makes a tree of a specification at a path that does not exist yet."""
@@ -60,7 +59,6 @@ Report = Callable[[str], None]
 
 
 _HOUR = 3600
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Kept(NamedTuple):
@@ -158,7 +156,7 @@ class EnvironmentStore:
         Raises:
             BuildEnvironmentError: this machine has none with that digest, or it was modified.
         """
-        if not _DIGEST.fullmatch(sha256) or not self._tree(sha256).is_dir():
+        if not is_sha256(sha256) or not self._tree(sha256).is_dir():
             raise BuildEnvironmentError(
                 f"This machine has no build environment with the digest {sha256[:64]}.",
                 hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
@@ -411,7 +409,7 @@ class EnvironmentStore:
             sha256 = pointer.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return None
-        if not _DIGEST.fullmatch(sha256) or not self._tree(sha256).is_dir():
+        if not is_sha256(sha256) or not self._tree(sha256).is_dir():
             return None
         record = self.record(sha256, name)
         if record.spec.name != name:
@@ -514,7 +512,7 @@ class EnvironmentStore:
         before = pointer.read_text(encoding="ascii", errors="replace").strip() if pointer.exists() else sha256
         write_whole(pointer, f"{sha256}\n".encode(), durable=True)
         (self._tree(sha256) / "superseded").unlink(missing_ok=True)
-        if before != sha256 and _DIGEST.fullmatch(before) and self._tree(before).is_dir():
+        if before != sha256 and is_sha256(before) and self._tree(before).is_dir():
             (self._tree(before) / "superseded").touch()
 
     def _complete(self, record: Record, found: bytes, place: Path) -> None:

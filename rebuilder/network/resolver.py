@@ -26,7 +26,7 @@ from rebuilder.errors import BuildEnvironmentError, StoreError, UnavailableError
 from rebuilder.foreign_words import read_requirement
 from rebuilder.model.artifact import Pin, Resolution
 from rebuilder.model.text import clipped
-from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.value import canonical_json, is_sha256, sha256_hex
 from rebuilder.network.http.address import Credentials, bare, shown
 from rebuilder.network.reach import Reach
 from rebuilder.network.relay import Relay
@@ -342,7 +342,7 @@ def _pin(package: Mapping[str, Any], ranks: Mapping[Tag, int]) -> Pin:
         raise UnavailableError(message, hint="Install the version of uv that the rebuilder was locked with.")
     _, wheel = min(candidates, key=lambda each: each[0])
     sha256 = wheel.get("hashes", {}).get("sha256", "")
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
+    if not is_sha256(sha256):
         raise UnavailableError(f"The index gives no sha256 for {shown(wheel['url'])}.", hint=_ASK_OPERATOR)
     return Pin(
         name=package["name"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -14,13 +13,12 @@ from rebuilder.errors import UsageError
 from rebuilder.foreign_json import read_json
 from rebuilder.log.entry import KEY, digest_path
 from rebuilder.log.proof import LogProof
-from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.model.value import Sha256, is_sha256, sha256_hex
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.replay.published import Documents
 
 _DEPTH = 5
 """Directories from the root of a site to a report: ecosystem, name, version, file, digest."""
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _HINT = "Name report.json or provenance.dsse.json of a report, or the directory they are in: an address, or a path."
 _MOST_PROOFS = 200
 
@@ -96,7 +94,7 @@ class PublishedPage:
             name = str(json.loads(envelope)["signatures"][0]["keyid"])
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             name = ""
-        found = self.read_site(f"keys/{name}.pem") if _DIGEST.fullmatch(name) else None
+        found = self.read_site(f"keys/{name}.pem") if is_sha256(name) else None
         if found is None:
             raise UsageError("The key of the report is not on its site.", hint="Name it: --key FILE.pem")
         return found
@@ -142,7 +140,7 @@ def _subject(envelope: bytes) -> Sha256 | None:
         digest = str(_payload(envelope)["subject"][0]["digest"]["sha256"])
     except (KeyError, TypeError, IndexError):
         return None
-    return Sha256(digest) if _DIGEST.fullmatch(digest) else None
+    return Sha256(digest) if is_sha256(digest) else None
 
 
 def _payload(envelope: bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from rebuilder.log.proof import LogProof
 from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.model.report import Report
 from rebuilder.model.text import clipped
-from rebuilder.model.value import Sha256, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256, canonical_json, is_sha256, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.envelope import verify
 from rebuilder.signing.key_list import KeyList
@@ -44,7 +44,6 @@ MOST = Limits(
 )
 """What a definition of somebody else may ask for."""
 _KERNEL = re.compile(r"uml \S{1,100} \(([0-9a-f]{64})\) in bubblewrap ")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class NotReplayableError(RebuilderError):
@@ -280,7 +279,7 @@ def _log_key(documents: Documents) -> NoteKey:
 
 
 def _digest(value: object) -> Sha256:
-    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+    if not isinstance(value, str) or not is_sha256(value):
         raise ValueError("a digest in it is none.")
     return Sha256(value)
 

@@ -52,7 +52,7 @@ class LocalRunner:
         if self._prepared is not None:
             definition, inputs = self._prepared.taken(definition, environment, inputs)
         run = sandbox.run(definition, root=environment.root, layers=environment.layers, inputs=inputs)
-        self._environments.by_digest(environment.sha256)
+        self._environments.by_digest(environment.sha256)  # what was changed under a build says nothing of it
         return run
 
     def _environment(self, wanted: EnvironmentRef) -> BuildEnvironment:

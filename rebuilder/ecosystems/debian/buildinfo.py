@@ -16,7 +16,7 @@ from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.index import SourceName, listed
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version, parsed, without_rebuild
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 
 BUILDINFO_BYTES = 4 << 20
 """Of a file that is read; the largest of the archive have some two hundred kilobytes."""
@@ -26,7 +26,6 @@ _SOURCE = re.compile(r"(?P<name>\S+)(?:\s+\((?P<version>\S+)\))?")
 _INSTALLED = re.compile(r"(?P<name>[^\s:]+)(?::(?P<architecture>\S+))? \(= (?P<version>[^\s)]+)\)")
 _VARIABLE = re.compile(r'(?P<name>[A-Za-z_][A-Za-z0-9_]{0,99})="(?P<value>.*)"')
 _SIZE = re.compile(r"[0-9]{1,15}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LOCALE = re.compile(r"(?:C|POSIX|[a-z]{2,3}_[A-Z]{2})(?:\.(?:UTF-8|utf8))?", re.ASCII)
 _CATEGORY = re.compile(
     r"LANG|LC_(?:ALL|CTYPE|NUMERIC|TIME|COLLATE|MONETARY|MESSAGES|PAPER|NAME|ADDRESS|TELEPHONE|MEASUREMENT"
@@ -144,7 +143,7 @@ def checksums(fields: Mapping[str, str]) -> tuple[BuiltFile, ...]:
     files = list(listed(fields.get("checksums-sha256", "")))
     if not files:
         raise MalformedStanzaError("it lists no files with SHA-256")
-    if not all(_SIZE.fullmatch(size) and _SHA256.fullmatch(sha256) for _, size, sha256 in files):
+    if not all(_SIZE.fullmatch(size) and is_sha256(sha256) for _, size, sha256 in files):
         raise MalformedStanzaError("a file in it has no size or no SHA-256")
     return tuple(BuiltFile(name, int(size), Sha256(sha256)) for name, size, sha256 in files)
 

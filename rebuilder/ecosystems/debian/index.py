@@ -10,9 +10,8 @@ from rebuilder import deb822
 from rebuilder.deb822 import MalformedStanzaError
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version, without_rebuild
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_%:-]*", re.ASCII)
 _SOURCE = re.compile(r"(?P<name>\S+)(?: \((?P<version>\S+)\))?")
@@ -182,6 +181,6 @@ def indexed_file(path: str, size: str, sha256: str) -> IndexedFile:
     parts = path.split("/")
     if not all(map(_PART.fullmatch, parts)):
         raise MalformedStanzaError(f"the place {path[:80]!r} of its file is none in the archive")
-    if not _NUMBER.fullmatch(size) or not _SHA256.fullmatch(sha256):
+    if not _NUMBER.fullmatch(size) or not is_sha256(sha256):
         raise MalformedStanzaError("its file has no size or no SHA-256")
     return IndexedFile(parts[-1], path, int(size), Sha256(sha256))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rebuilder import deb822
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 from rebuilder.toml_files import FileError
 
 _STANZAS = re.compile(r"\s*Package: ?[a-z0-9]")
@@ -26,7 +26,6 @@ _LISTED = re.compile(
 )
 """``apt list``."""
 _HEADS = ("Desired=Unknown/Install", "| Status=", "|/ Err?=", "||/ Name", "+++-", "Listing...")
-_SHA256 = re.compile("[0-9a-f]{64}")
 _HEAD = 4096
 
 
@@ -91,7 +90,7 @@ def _of_stanzas(path: Path, text: str) -> Iterator[ListedPackage]:
                 fields.get("package", ""),
                 fields.get("version", ""),
                 fields.get("architecture"),
-                Sha256(sha256) if _SHA256.fullmatch(sha256) else None,
+                Sha256(sha256) if is_sha256(sha256) else None,
                 number,
             ),
         )

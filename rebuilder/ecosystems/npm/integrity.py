@@ -48,8 +48,11 @@ def digests(integrity: Any) -> tuple[Digest, ...]:
             value = base64.b64decode(known["digest"], validate=True)
         except binascii.Error:
             return ()
-        sizes = ((name, size) for name, size in _BYTES.items() if name == known["algorithm"])
-        found += [Digest(name, value.hex()) for name, size in sizes if size == len(value)]
+        found += [
+            Digest(name, value.hex())
+            for name, size in _BYTES.items()
+            if (known["algorithm"], len(value)) == (name, size)
+        ]
     return strongest_first(found)
 
 

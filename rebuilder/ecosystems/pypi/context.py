@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,12 +11,12 @@ from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpret
 from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.environment import Manifest
+from rebuilder.model.value import is_sha256
 from rebuilder.network.protocol import Fetcher, Resolver
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -60,4 +59,4 @@ class PlanningContext:
         Raises:
             BuildEnvironmentError: it is not here and cannot be made, or was modified.
         """
-        return self.environments.by_digest(named) if _DIGEST.fullmatch(named) else self.environments.get(named)
+        return self.environments.by_digest(named) if is_sha256(named) else self.environments.get(named)

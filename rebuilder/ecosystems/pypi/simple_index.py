@@ -23,7 +23,7 @@ from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, file_version, release_p
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.artifact import Document, ListedFile, Listing, PublishedFile
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, is_sha256
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.protocol import Fetcher
 from rebuilder.network.reach import Reach
@@ -42,7 +42,6 @@ _LIMITS = JsonLimits(values=1_000_000)
 _LARGEST = 1 << 62
 """Of a serial."""
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME_ENTRY = re.compile(rb'"name"\s{0,9}:\s{0,9}"([A-Za-z0-9][A-Za-z0-9._-]{0,299})"')
 
 
@@ -304,7 +303,7 @@ def _files(page: _Page, *, base: str) -> list[ReleaseFile]:
 def _published(listed: IndexedFile, *, base: str) -> PublishedFile | None:
     sha256 = listed.hashes.get("sha256", "").lower()
     url = _address(listed.url, base=base)
-    if not _SHA256.fullmatch(sha256) or url is None:
+    if not is_sha256(sha256) or url is None:
         return None
     yanked = listed.yanked if isinstance(listed.yanked, str) else "" if listed.yanked else None
     return PublishedFile(
