@@ -18,8 +18,8 @@ from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
 from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
-from rebuilder.ecosystems.in_vain import InVain
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
+from rebuilder.ecosystems.unavailable_inputs import UnavailableInputs
 from rebuilder.environments.from_settings import environment_store
 from rebuilder.environments.record import Record
 from rebuilder.environments.store import EnvironmentStore
@@ -199,7 +199,9 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             ecosystems=ecosystems,
             blobs=blobs,
             journal=ledger,
-            in_vain=InVain(LedgerMemo(ledger, "in-vain", clock, CacheCounter()), clock),
+            unavailable_inputs=UnavailableInputs(
+                LedgerMemo(ledger, "unavailable-inputs", clock, CacheCounter()), clock
+            ),
             ledger=ledger,
             run=run,
             steps=StepVerifier(checker, sources, stopwatch),

@@ -105,7 +105,7 @@ class Obstacle(Value):
 
     verdict: Verdict
     """One of ``unsupported``, ``inputs-missing``, ``build-failed`` or ``timed-out``; ``infra-error`` while it may
-    be our trouble, which no report has (:mod:`rebuilder.ecosystems.in_vain`)."""
+    be our trouble, which no report has (:mod:`rebuilder.ecosystems.unavailable_inputs`)."""
     sentence: str
     """What stands in the way, as a full sentence for a stranger."""
     cause: Cause | None = None

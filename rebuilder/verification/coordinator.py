@@ -321,12 +321,12 @@ class Coordinator:
             trail, away = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
             obstacle = nor_from_commit(obstacle, trail, alone=ecosystem.from_commit_alone, away=away)
         decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
-        if (vain := withheld(decision, obstacle, away, tried.attempts)) is not None:
-            obstacle = parts.in_vain.settled(evidence.artifact, vain)
+        if (waiting := withheld(decision, obstacle, away, tried.attempts)) is not None:
+            obstacle = parts.unavailable_inputs.settled(evidence.artifact, waiting)
             evidence = with_settled(evidence, obstacle)
             decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
         elif tier is Tier.FULL:
-            parts.in_vain.forget(evidence.artifact)
+            parts.unavailable_inputs.forget(evidence.artifact)
             evidence = with_settled(evidence, None)
         accounting = None
         if decision.verdict in WITHOUT_REBUILD:

@@ -12,8 +12,8 @@ from rebuilder.compare.carried import FindCarried
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
-from rebuilder.ecosystems.in_vain import InVain
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.unavailable_inputs import UnavailableInputs
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
 from rebuilder.model.attempt import Attempt, History, NotTried, Run
@@ -95,7 +95,7 @@ class Parts:
     finisher: Finisher
     find_carried: FindCarried
     diffoscope: DiffoscopeRunner
-    in_vain: InVain
+    unavailable_inputs: UnavailableInputs
     clock: Clock
     stopwatch: Stopwatch
     limits: Limits

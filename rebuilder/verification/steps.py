@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
+from rebuilder.ecosystems.unavailable_inputs import unavailable
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
@@ -92,7 +92,7 @@ class StepVerifier:
         tree = sources.commit(origin.repository, origin.commit, origin.tag)
         committed = [each for each in trail.steps if trail.from_commit(each)]
         if isinstance(tree, SourceProblem):
-            missing = lacking(tree.sentence, for_everybody=tree.for_everybody).obstacle
+            missing = unavailable(tree.sentence, for_everybody=tree.for_everybody).obstacle
             trail = trail.replace(notes=() if tree.for_everybody else (tree.sentence,))
             return _with_decisions(trail, tried, {each.name: missing for each in committed}), _away(unreached)
         commit = SourceCommit(origin=origin, tree=tree)
@@ -116,7 +116,7 @@ class StepVerifier:
 
 def _away(unreached: Sequence[SourceProblem], *obstacles: Obstacle | None) -> Obstacle | None:
     """The first thing that may be there for others."""
-    found = [lacking(each.sentence, for_everybody=False).obstacle for each in unreached]
+    found = [unavailable(each.sentence, for_everybody=False).obstacle for each in unreached]
     found += [each for each in obstacles if each is not None and each.verdict is Verdict.INFRA_ERROR]
     return found[0] if found else None
 

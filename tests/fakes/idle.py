@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from rebuilder.clock import Clock
-from rebuilder.ecosystems.in_vain import InVain
 from rebuilder.ecosystems.registry import conventions
+from rebuilder.ecosystems.unavailable_inputs import UnavailableInputs
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import Limits
@@ -72,7 +72,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]
         find_carried=nothing,
         diffoscope=nothing,
-        in_vain=InVain(MemoryMemo(), clock),
+        unavailable_inputs=UnavailableInputs(MemoryMemo(), clock),
         clock=clock,
         stopwatch=stopwatch,
         limits=Limits(),

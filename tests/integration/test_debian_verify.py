@@ -17,7 +17,7 @@ import pytest
 
 from rebuilder.cli import check
 from rebuilder.consumer.lock_files.debian import read_packages
-from rebuilder.ecosystems.in_vain import PATIENCE
+from rebuilder.ecosystems.unavailable_inputs import PATIENCE
 from rebuilder.errors import ExitCode
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.service.schedules.watch import Watch
@@ -233,8 +233,8 @@ def test_mirror_that_lacks_what_its_list_has(machine: DebianInstallation, archiv
     said = f"{name}, which its signed list names (trixie of Sun, 01 Jan 2023 00:00:00 UTC)"
     assert said in answer.line["problem"]
     with Ledger.open(machine.store / "ledger.sqlite") as ledger:
-        begun = datetime.fromisoformat(str(ledger.cache_get("in-vain", key)))
-        ledger.cache_put("in-vain", key, (begun - PATIENCE).isoformat(), begun)
+        begun = datetime.fromisoformat(str(ledger.cache_get("unavailable", key)))
+        ledger.cache_put("unavailable", key, (begun - PATIENCE).isoformat(), begun)
     for _ in range(2):
         line = machine.verify("deb:tiny==1-1").line
         assert ("inputs-missing", True) == (line["verdict"], said in line["sentence"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.in_vain import PATIENCE
 from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
+from rebuilder.ecosystems.unavailable_inputs import PATIENCE
 from rebuilder.store.ledger.ledger import Ledger
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 from tests.fakes.command import Installation
@@ -112,8 +112,8 @@ def test_a_repository_that_our_network_refuses(
         assert (4, "infra-error") == (answer.code, answer.line["verdict"]), answer.words
         assert (True, True) == (said in answer.line["problem"], "answers 403." in answer.line["problem"])
         with Ledger.open(installation.store / "ledger.sqlite") as ledger:
-            begun = datetime.fromisoformat(str(ledger.cache_get("in-vain", key)))
-            ledger.cache_put("in-vain", key, (begun - PATIENCE).isoformat(), begun)
+            begun = datetime.fromisoformat(str(ledger.cache_get("unavailable", key)))
+            ledger.cache_put("unavailable", key, (begun - PATIENCE).isoformat(), begun)
         line = refused.verify("npm:thing==1.0.0").line
         assert ("inputs-missing", True) == (line["verdict"], said in line["sentence"])
         assert f"since {begun - PATIENCE:%Y-%m-%d %H:%M} UTC" in line["sentence"]
@@ -121,7 +121,7 @@ def test_a_repository_that_our_network_refuses(
     line = installation.verify("npm:thing==1.0.0").line
     assert ("inputs-missing", True) == (line["verdict"], "There is no repository" in line["sentence"])
     with Ledger.open(installation.store / "ledger.sqlite") as ledger:
-        assert ledger.cache_get("in-vain", key) is None
+        assert ledger.cache_get("unavailable", key) is None
 
 
 def test_somebody_elses_repository_is_not_called_the_source(

@@ -12,8 +12,8 @@ from rebuilder.ecosystems.debian.build_dependencies import Resolution
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import IndexedFile, SourceName, SourcePackage, source_package, written_dsc
 from rebuilder.ecosystems.debian.snapshot import UNNAMED
-from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.obstacles import NotRebuildable, unsupported
+from rebuilder.ecosystems.unavailable_inputs import unavailable
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
 from rebuilder.errors import (
@@ -60,7 +60,7 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
     places = _all_fetched(context, [(_address(context, release, each), each, source) for each in wanted])
     if missing := [each for each, place in zip(wanted, places, strict=True) if place is None]:
         what = f"The source package {source.name} {source.version} is"
-        raise lacking_now(what, [each.name for each in missing], _that_bind(context, source, release))
+        raise unavailable_files(what, [each.name for each in missing], _that_bind(context, source, release))
     inputs = [_input(each, place) for each, place in zip(wanted, places, strict=True) if place is not None]
     notes: tuple[str, ...] = ()
     address = _address(context, release, described) if described is not None else ""
@@ -99,7 +99,7 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         superseded = [each for each in missing if each.origin != "index"]
         states = () if superseded else resolution.releases
         names = [f"{each.name} {each.version}" for each in superseded or missing]
-        raise lacking_now("Build dependencies are", names, states)
+        raise unavailable_files("Build dependencies are", names, states)
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
     try:
         return context.environments.layered(base, layer, resolution.releases)
@@ -153,16 +153,16 @@ def _that_bind(context: PlanningContext, source: SourcePackage, release: SignedR
     return []
 
 
-def lacking_now(what: str, names: Sequence[str], states: Sequence[Release]) -> NotRebuildable:
+def unavailable_files(what: str, names: Sequence[str], states: Sequence[Release]) -> NotRebuildable:
     """Why nobody has some files: a mirror that lacks what its own list has is in trouble itself.
 
     ``states`` bind them today; none: they are superseded.
     """
     sentence = f"{what} not to be had: the mirror does not have {_some(names)}"
     if not states:
-        return lacking(f"{sentence}, and no list that the archive signs today names it.", for_everybody=True)
+        return unavailable(f"{sentence}, and no list that the archive signs today names it.", for_everybody=True)
     dates = " and ".join(dict.fromkeys(f"{each.suite} of {each.date}" for each in states))
-    return lacking(f"{sentence}, which its signed list names ({dates}).", for_everybody=False)
+    return unavailable(f"{sentence}, which its signed list names ({dates}).", for_everybody=False)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rebuilder import deb822
 from rebuilder.deb822 import MalformedStanzaError
-from rebuilder.ecosystems.debian.build_inputs import check_size, lacking_now
+from rebuilder.ecosystems.debian.build_inputs import check_size, unavailable_files
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.documents import given_build_info, opened, subjects_in
@@ -164,7 +164,7 @@ class Debian(Ecosystem):
                 if kept is None or kept.take(file, kept.of_binary(package.name, package.version)) is None:
                     what = f"The published {evidence.artifact.filename} itself is"
                     states = () if candidate.earlier else (index.release.kept,)
-                    raise lacking_now(what, [file.path], states) from None
+                    raise unavailable_files(what, [file.path], states) from None
             inspection = self._inspected(evidence.artifact.file)
             evidence = evidence.replace(artifact_inspection=inspection)
             check_control(inspection, package)

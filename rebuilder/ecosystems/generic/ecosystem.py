@@ -15,9 +15,9 @@ from packageurl import PackageURL
 
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
-from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.protocol import Ecosystem, Signed, StepTask
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, Unpacked
+from rebuilder.ecosystems.unavailable_inputs import unavailable
 from rebuilder.environments.catalog import catalog
 from rebuilder.environments.from_settings import manifests
 from rebuilder.errors import FileGoneError, ForbiddenAddressError, UnavailableError, UsageError
@@ -145,7 +145,7 @@ class Generic(Ecosystem):
         except ForbiddenAddressError:
             raise
         except UnavailableError as error:
-            return lacking(str(error), for_everybody=isinstance(error, FileGoneError)).obstacle
+            return unavailable(str(error), for_everybody=isinstance(error, FileGoneError)).obstacle
         return None
 
     def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:

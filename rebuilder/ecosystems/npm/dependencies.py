@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.integrity import Digest, strongest_first
 from rebuilder.ecosystems.npm.lock_files import (
@@ -33,6 +32,7 @@ from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.settings import entries
 from rebuilder.ecosystems.npm.subject import precedence, tarball_name
 from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted, unsupported
+from rebuilder.ecosystems.unavailable_inputs import unavailable
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
@@ -404,7 +404,7 @@ def _fetch(  # noqa: PLR0911 - one for each thing that may be wrong
 
 
 def _missing(lock: LockFile, tarball: _Tarball, why: str, *, for_everybody: bool = True) -> NotRebuildable:
-    return lacking(f"{lock.path} names {tarball.label}, {why}.", for_everybody=for_everybody)
+    return unavailable(f"{lock.path} names {tarball.label}, {why}.", for_everybody=for_everybody)
 
 
 def _input(registry: NpmRegistry, tarball: _Tarball, sha256: Sha256) -> Input:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
-from rebuilder.ecosystems.in_vain import lacking
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable, inputs_missing, quoted, unsupported
 from rebuilder.ecosystems.pypi.command_line import name_parts
@@ -25,6 +24,7 @@ from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.ecosystems.source_trees import archive_input, submodule_inputs
+from rebuilder.ecosystems.unavailable_inputs import unavailable
 from rebuilder.errors import FileGoneError, ForbiddenAddressError, UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
@@ -183,7 +183,7 @@ def _fetch(context: PlanningContext, file: PublishedFile) -> None:
     try:
         context.fetcher.file(file.url, sha256=file.sha256, max_bytes=context.max_file_bytes)
     except FileGoneError as error:
-        raise lacking(str(error), for_everybody=False) from None  # the index promises it
+        raise unavailable(str(error), for_everybody=False) from None  # the index promises it
 
 
 def _usual_top(source: PublishedFile) -> str:

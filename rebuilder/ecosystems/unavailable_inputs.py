@@ -18,21 +18,21 @@ PATIENCE = timedelta(hours=12)
 """What is asked for in vain for so long is missing, whoever says so: before the last try of the service."""
 
 
-def lacking(sentence: str, *, for_everybody: bool) -> NotRebuildable:
+def unavailable(sentence: str, *, for_everybody: bool) -> NotRebuildable:
     """What it means that something was asked for in vain.
 
     Args:
         sentence: What was asked, and what it answered.
         for_everybody: Whether others get the same answer: whoever has it says that it is not there, or not for
             everybody, and nobody signed today that it is. Otherwise the network, a mirror or a server's dislike of us
-            may be behind it, and :class:`InVain` decides.
+            may be behind it, and :class:`UnavailableInputs` decides.
     """
     verdict = Verdict.INPUTS_MISSING if for_everybody else Verdict.INFRA_ERROR
     return NotRebuildable(verdict, sentence, Cause.SOURCE_UNAVAILABLE)
 
 
 @dataclass(frozen=True)
-class InVain:
+class UnavailableInputs:
     """Since when something was asked for in vain for an artifact, and got an answer that may not be so for everybody.
 
     It is our trouble until it was so for :data:`PATIENCE` without a report in between: nobody hides by refusing us.
@@ -55,7 +55,7 @@ class InVain:
             hours = PATIENCE.total_seconds() / 3600
             later = f"If it stays so for {hours:g} hours, the verdict is {Verdict.INPUTS_MISSING}."
             raise UnavailableError(f"{obstacle.sentence} {later}")
-        sentence = f"{obstacle.sentence} It has been asked for in vain since {since:%Y-%m-%d %H:%M} UTC."
+        sentence = f"{obstacle.sentence} It has been so since {since:%Y-%m-%d %H:%M} UTC."
         return obstacle.replace(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
 
     def forget(self, artifact: Artifact) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rebuilder.ecosystems.in_vain import PATIENCE, InVain, lacking
+from rebuilder.ecosystems.unavailable_inputs import PATIENCE, UnavailableInputs, unavailable
 from rebuilder.errors import UnavailableError
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level
@@ -21,17 +21,17 @@ from tests.fakes.verifications import artifact, attempt
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ONE, OTHER = artifact("one", "1.0", sha256_hex(b"one")), artifact("other", "1.0", sha256_hex(b"other"))
-REFUSED = lacking("The repository refuses us.", for_everybody=False).obstacle
+REFUSED = unavailable("The repository refuses us.", for_everybody=False).obstacle
 
 
-def after(hours: float, memo: MemoryMemo) -> InVain:
+def after(hours: float, memo: MemoryMemo) -> UnavailableInputs:
     """What remembers, so many hours later."""
-    return InVain(memo, FixedClock(NOW + timedelta(hours=hours)))
+    return UnavailableInputs(memo, FixedClock(NOW + timedelta(hours=hours)))
 
 
 def test_an_answer_for_everybody_is_missing_at_once() -> None:
     """Anything else is our trouble first."""
-    assert Verdict.INPUTS_MISSING is lacking("There is none.", for_everybody=True).obstacle.verdict
+    assert Verdict.INPUTS_MISSING is unavailable("There is none.", for_everybody=True).obstacle.verdict
     assert Verdict.INFRA_ERROR is REFUSED.verdict
 
 
