@@ -199,9 +199,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             ecosystems=ecosystems,
             blobs=blobs,
             journal=ledger,
-            unavailable_inputs=UnavailableInputs(
-                LedgerMemo(ledger, "unavailable-inputs", clock, CacheCounter()), clock
-            ),
+            unavailable_inputs=UnavailableInputs(LedgerMemo(ledger, "unavailable", clock, CacheCounter()), clock),
             ledger=ledger,
             run=run,
             steps=StepVerifier(checker, sources, stopwatch),
