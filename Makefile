@@ -114,7 +114,7 @@ ifndef T
 tests: test-packages ready ## Unit, contract, integration and browser tests; no internet
 	$(RUN_TESTS)
 
-coverage: test-packages ready ## The same tests, and how much of the code they run; half as long again
+coverage: test-packages ready ## The same tests, and how much of the code they run; takes a third longer or more
 	$(RUN_TESTS) --cov --cov-report=
 	$(BIN)/coverage report
 endif
